@@ -80,6 +80,8 @@ def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
             "executor=<class .*: a concurrent.futures.Executor",
         ),
         (lambda: dm.read_results("results.xlsx"), r"\.parquet; read_cohort reads other tables$"),
+        (lambda: dm.report(STUDIES, "report.pdf"), "'report.pdf': the page is HTML: give it the suffix .html"),
+        (lambda: dm.run.Hours("19:00-06:00"), r"Hours\.parse\('19:00-06:00'\) reads hours"),  # type: ignore[arg-type]
         (lambda: dm.Receiver(__file__, port=0), r"test_wrong_arguments\.py': this is a file$"),
         (
             lambda: dm.GetScu(NOWHERE).get_study({"StudyInstanceUID": "1.2.3"}, "images"),  # type: ignore[arg-type]

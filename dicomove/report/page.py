@@ -99,11 +99,16 @@ def report(
     JournalError
         There is no journal, or it cannot be read.
     ValueError
-        The key is empty or not text, the title is not text, or `series` is not a table of series.
+        The key is empty or not text, the title is not text, `series` is not a table of series, or the path has the
+        suffix of another format.
     """
     if not isinstance(title, str):
         message = f"title={title!r}: the headline is text"
         raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
+    where = user_path(path)
+    if where.suffix.lower() not in ("", ".html", ".htm"):
+        message = f"{where.name!r}: the page is HTML: give it the suffix .html"
+        raise ValueError(message)
     given = read(results)
     table = table_of(given)
     names = Pseudonyms(key) if pseudonymize else None
@@ -120,7 +125,6 @@ def report(
         note=escape(_note(pseudonymize=pseudonymize)),
         sections="\n".join(f"<h2>{escape(name)}</h2>\n{content}" for name, content in sections),
     )
-    where = user_path(path)
     with replacing(where) as part:
         part.write_text(page, encoding="utf-8", errors="replace")  # a cell may have half a character
     return where

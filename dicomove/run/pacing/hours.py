@@ -80,6 +80,11 @@ class Hours:
     windows: tuple[Window, ...]
     zone: str | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.windows, str):
+            message = f"Hours.parse({self.windows!r}) reads hours from a text"
+            raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+
     @classmethod
     def parse(cls, text: str) -> Hours:
         """Return the hours from a text.
