@@ -98,7 +98,7 @@ def test_files_are_made_durable_at_the_end(tmp_path: Path, index: InstanceIndex)
     for number in range(3):
         committer.put(placing.placed(tmp_path, number, SlowDigest))
     assert len(committer.records({"StudyInstanceUID": "1"})) == 3  # on disk, though not in the index
-    assert index.paths() == set()
+    assert set(index.arrivals()) == set()
     committer.close()
     assert [index.sha256(f"{number}.dcm") for number in range(3)] == [
         hashlib.sha256(bytes([number])).hexdigest() for number in range(3)
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, inde
     committer.put(bad)
     assert "could not be made durable" in str(committer.flush(10))
     committer.close()
-    assert index.paths() == {"1.dcm"}
+    assert set(index.arrivals()) == {"1.dcm"}
     assert not (tmp_path / "2.dcm").exists()
 
 

@@ -54,7 +54,7 @@ def test_an_index_of_the_first_version_is_opened(before: Path) -> None:
     assert tuple(made.columns) == (*MANIFEST_COLUMNS, "remark")
     assert made["times_received"].tolist() == [1] * len(made) == [1] * 8
     with closing(InstanceIndex(before)) as index:
-        assert index.paths() == set(made["path"])
+        assert set(index.arrivals()) == set(made["path"])
         study = made["StudyInstanceUID"].iloc[0]
         assert {one.path for one in index.of({"StudyInstanceUID": study})} == set(
             made.loc[made["StudyInstanceUID"] == study, "path"]
@@ -137,7 +137,7 @@ def test_an_index_writes_all_or_nothing(before: Path, tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="full"):
             index.add(records * 100)
         index._connection.execute("PRAGMA max_page_count = 1000000")
-        assert index.paths() == set()
+        assert set(index.arrivals()) == set()
         index.add(records)
     assert len(dm.read_manifest(other)) == len(records)
 

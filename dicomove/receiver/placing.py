@@ -97,6 +97,11 @@ class FileStore:
         for path in new:
             synchronise_folder(path.parent)
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a file may replace another one."""
+        return self._existing == "replace"
+
     def clean(self) -> None:
         """Remove the temporary files of an earlier receiver."""
         for left in self._incoming.glob("*.part"):
@@ -159,7 +164,7 @@ class FileStore:
         return recorded == written.sha256 and (there.is_file() or not there.exists())
 
     def _beside(self, written: CompleteFile, relative: PurePosixPath) -> Placed:
-        if self._existing == "replace":
+        if self.replaces:
             written.path.replace(self.folder / relative)
             return Placed(str(relative), "replaced")
         if self._existing == "keep":

@@ -1,8 +1,9 @@
 """After a receiver's process died: the complete files that are not in the index yet.
 
 They had their final names, or were in quarantine. `recover` reads and records them. A power cut may have spoilt a file
-under its final name: if its File Meta Information is whole, it goes to quarantine, and else it is put aside. Files
-whose paths do not come from the receiver are the user's, and stay as they are.
+under its final name: if its File Meta Information is whole, it goes to quarantine, and else it is put aside. With
+``existing="replace"``, a file may be newer than its record. Files whose paths do not come from the receiver are the
+user's, and stay as they are.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -31,6 +33,8 @@ from dicomove.store.instances import InstanceIndex, InstanceRecord
 _BATCH: Final = 200
 #: Seconds between two signs of life for the process that waits for the start.
 _SIGN_S: Final = 5.0
+#: The longest time from the arrival of a file to its record. A file that changed earlier is no work of the receiver.
+_UNRECORDED: Final = timedelta(minutes=1)
 _QUARANTINED: Final = re.compile(r"[A-Za-z0-9._=+~-]+~[0-9a-f]{16}\.quarantined")
 _NOT_RECORDED: Final = "the receiver was killed before it recorded the reason"
 
@@ -77,13 +81,12 @@ class _Recovery:
     def __init__(self, folder: Path, index: InstanceIndex, files: FileStore, template: PathTemplate) -> None:
         self._folder, self._index, self._files, self._template = folder, index, files, template
         self._waiting: list[InstanceRecord] = []
-        self._looked = self._aside = 0
+        self._looked = self._aside = self._replaced = 0
         self._said = time.monotonic()
 
     def run(self) -> None:
         """Record all files."""
-        known = self._index.paths()
-        for path, recovered in self._unrecorded(known):
+        for path, recovered in self._unrecorded(self._index.arrivals()):
             try:
                 record = recovered(path)
                 if record is not None:
@@ -99,17 +102,31 @@ class _Recovery:
         self._write()
         if self._aside:
             logger.warning("after a crash, %d files were not whole, and are in quarantine as .changed", self._aside)
+        if self._replaced:
+            logger.warning("after a crash, %d files were newer than their records, and were recorded", self._replaced)
 
-    def _unrecorded(self, known: set[str]) -> Iterator[tuple[str, Callable[[str], InstanceRecord | None]]]:
+    def _unrecorded(self, known: Mapping[str, str]) -> Iterator[tuple[str, Callable[[str], InstanceRecord | None]]]:
         quarantined = self._files.quarantined()  # before others join them
+        latest = max(known.values(), default="")
         for path in files_in(self._folder):
             self._sign()
-            if path not in known and fits(self._template, path) and is_regular(self._folder / path):
+            if path in known:
+                if self._files.replaces and _is_newer(self._folder / path, known[path], latest):
+                    yield path, self._newer
+            elif fits(self._template, path) and is_regular(self._folder / path):
                 yield path, self._placed
         for path in quarantined:
             name = PurePosixPath(path).name
             if path not in known and _QUARANTINED.fullmatch(name) and is_regular(self._folder / path):
                 yield path, self._quarantined
+
+    def _newer(self, path: str) -> InstanceRecord | None:
+        """Return the record of a file that replaced the recorded one; ``None`` if it is the recorded one."""
+        record = self._placed(path)
+        if record is None or record.sha256 == self._index.sha256(path):
+            return None
+        self._replaced += 1
+        return record
 
     def _placed(self, path: str) -> InstanceRecord | None:
         """Return the record of a file that has a final name."""
@@ -149,6 +166,19 @@ class _Recovery:
         if time.monotonic() - self._said >= _SIGN_S:
             self._said = time.monotonic()
             logger.info("the receiver looks for files of the one that was killed: %d so far", self._looked)
+
+
+def _is_newer(path: Path, recorded: str, latest: str) -> bool:
+    """Whether a file may have replaced the recorded one, after the latest record was written or shortly before.
+
+    `verify` has to find other changes.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    since = max(datetime.fromisoformat(recorded), datetime.fromisoformat(latest) - _UNRECORDED)
+    return stat.S_ISREG(found.st_mode) and found.st_mtime > since.timestamp()
 
 
 def _record(found: StoredFile, path: str, full: Path, reason: str | None) -> InstanceRecord:

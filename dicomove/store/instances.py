@@ -169,10 +169,10 @@ class InstanceIndex(InstanceReader):
             found = self._connection.execute("SELECT sha256 FROM instances WHERE path = ?", (path,)).fetchone()
         return str(found[0]) if found else None
 
-    def paths(self) -> set[str]:
-        """Return the paths of all files."""
+    def arrivals(self) -> dict[str, str]:
+        """Return the time of arrival of each file, by path."""
         with self._lock:
-            return {path for (path,) in self._connection.execute("SELECT path FROM instances")}
+            return dict(self._connection.execute("SELECT path, received_at FROM instances"))
 
 
 def read_instances(folder: Path) -> list[InstanceRecord]:
