@@ -41,6 +41,7 @@ from dicomove.search import (
     checked_loose,
     found_table,
     is_of_any_site,
+    patients_told,
 )
 
 
@@ -152,8 +153,8 @@ def find(
 
         If a match differs from the cohort's cell in a column of the same name (a wildcard, a range), the column has the
         match, and ``<column>_asked`` has the cohort's cell. If the PACS returns a blank for a column whose header is
-        the keyword itself, the cohort's cell stays. If a column of your own has one of these names (``outcome``: died
-        or alive), it becomes ``<name>_cohort``, with a warning.
+        the keyword itself, the cohort's cell stays; a PatientID stays under any header. If a column of your own has one
+        of these names (``outcome``: died or alive), it becomes ``<name>_cohort``, with a warning.
 
     Raises
     ------
@@ -218,7 +219,7 @@ def find(
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
             table, answers = _without_empty(table, answers)
         found = without_marks(_found(table, answers, wanted, loose=bool(names)))
-        return with_digests(found, known)
+        return with_digests(found, known, told=patients_told(answers))
 
 
 def _with_dates(

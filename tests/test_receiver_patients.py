@@ -165,6 +165,19 @@ def test_images_of_another_patient_do_not_count_where_the_pacs_does_not_tell_who
     assert right[["outcome", "received"]].to_numpy().tolist() == [["complete", count]]
 
 
+@pytest.mark.parametrize("header", ["PatientID", "mrn"])
+def test_a_match_does_not_tell_whose_it_is_if_the_pacs_returns_no_patient(header: str, receiver: dm.Receiver) -> None:
+    """The PatientID in the table of `find` is the cell that the user typed."""
+    with receiving.pacs(receiver, UNTOLD, SendsStranger(), source=SOURCE) as pacs:
+        found = dm.find(pd.DataFrame({header: [HIS]}), pacs, progress=False)[:1]
+        with pytest.warns(dm.errors.ReceiverWarning, match="another PatientID"):
+            result = receiving.move(found, pacs, receiver)
+    assert words(result) == [["partial", "other_patient"]]
+    assert "1 came with another PatientID than the row (it differs altogether)" in advice(result)
+    stranger = receiver.manifest().set_index("SOPInstanceUID").loc["1.2.3.99"]
+    assert stranger["quarantine"] == "unrequested, of another PatientID: altogether"
+
+
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
 @pytest.mark.parametrize("way", ["untold", "arrivals", "executor", "get", "again", "no answer"])
 def test_files_of_another_patient_do_not_count_either(

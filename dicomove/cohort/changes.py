@@ -26,11 +26,17 @@ _PROCESS: Final = blake2b(_KEY, digest_size=8).hexdigest()
 _BYTES: Final = 6
 
 
-def with_digests(table: pd.DataFrame, level: str, mark: str = _FOUND) -> pd.DataFrame:
-    """Put the digests of its rows into a table of `find`, and return the table."""
+def with_digests(
+    table: pd.DataFrame, level: str, mark: str = _FOUND, told: Sequence[bool] | None = None
+) -> pd.DataFrame:
+    """Put the digests of its rows into a table of `find`, and return the table.
+
+    A row has none if the PACS has not told its PatientID (`told`), which the user typed: `move` then asks for it.
+    """
     rows = _keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)])
+    known = (keys for keys, is_told in zip(rows, told or [True] * len(table), strict=True) if is_told or not keys[0])
     # A user may have good reasons to remove the PatientID.
-    digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
+    digests = dict.fromkeys(_digest(one) for keys in known for one in (keys, ("", *keys[1:])))
     table.attrs[mark] = f"{_PROCESS} {level} {''.join(digests)}"
     return table
 

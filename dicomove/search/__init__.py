@@ -28,7 +28,7 @@ from dicomove.search.answers import DISTINGUISHING, is_of_any_site
 from dicomove.search.choice import Choice, Matches, ask_loosely, checked_loose
 from dicomove.search.limits import may_be_cut
 from dicomove.search.row import Answer
-from dicomove.search.run import SearchSettings, ask_rows, found_table
+from dicomove.search.run import SearchSettings, ask_rows, found_table, patients_told
 
 __all__ = [
     "DISTINGUISHING",
@@ -42,4 +42,5 @@ __all__ = [
     "found_table",
     "is_of_any_site",
     "may_be_cut",
+    "patients_told",
 ]

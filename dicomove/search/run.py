@@ -268,9 +268,12 @@ def found_table(
     for name in wanted:
         values: list[object] = [match.get(name) or None for _, _, match in rows]
         if not places_of(base, name):
-            # A later search has to ask for an unmatched row by all its keys again, and reads the keyword itself first.
+            # A later search has to ask for an unmatched row by all its keys again, and reads the keyword itself first;
+            # and `move` compares images with the PatientID that it finds there.
             typed = zip(values, _typed(base, name), rows, strict=True)
-            values = [value if match else cell for value, cell, (_, _, match) in typed]
+            values = [
+                value if match and (value or name != "PatientID") else cell for value, cell, (_, _, match) in typed
+            ]
         found |= _attribute_columns(base, name, values)
     answered = [answer for _, answer, _ in rows]
     found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
@@ -287,6 +290,11 @@ def found_table(
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)
     return result
+
+
+def patients_told(answers: Sequence[Answer]) -> list[bool]:
+    """Return for each row of `found_table` whether the PACS has told its PatientID, or the row has no match."""
+    return [bool(match.get("PatientID")) or not match for answer in answers for match in _rows(answer)]
 
 
 def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
