@@ -289,6 +289,14 @@ def test_any_value_has_an_answer(value: str, column: str) -> None:
     assert all(column in sentence for sentence in unlikely_values([(column, value)]))
 
 
+def test_a_date_that_keeps_an_accession_number_from_matching_is_named() -> None:
+    cohort = pd.DataFrame({"AccessionNumber": ["A0001", "A0001"], "exam date": ["20240110", "20240301"]})
+    with demo_pacs() as pacs:
+        found = find(cohort, pacs, progress=False)
+    assert found["outcome"].tolist() == ["matched", "empty"]
+    assert "may have this AccessionNumber with another StudyDate" in found["advice"][1]
+
+
 def test_a_row_without_a_match_says_it_and_a_row_with_one_does_not() -> None:
     cohort = pd.DataFrame({"AccessionNumber": ["A0001", "A0001;A0002", "A9999"]})
     with demo_pacs() as pacs:

@@ -239,9 +239,12 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     >>> unlikely_values([("AccessionNumber", "\u041012"), ("PatientName", "Doe, Jane"), ("Modality", "CT")])
     ['AccessionNumber holds U+0410 CYRILLIC CAPITAL LETTER A, which looks like another character',
      'PatientName may have another form in the PACS: no ^ between the parts of the name (Doe^Jane)']
+    >>> unlikely_values([("AccessionNumber", "A1"), ("StudyDate", "20240105")])
+    ['the PACS may have this AccessionNumber with another StudyDate, because all keys have to match']
     """
     said = []
-    for name, value in keys:
+    sent = list(keys)
+    for name, value in sent:
         odd = odd_in(value)
         # The query already has a note about an identifier that is such a word.
         why = None if name in IDENTIFIERS and stands_for_empty(value) else unlikely(value, name)
@@ -249,6 +252,11 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
             said.append(f"{name} holds {', '.join(odd)}, which looks like another character")
         if why:
             said.append(f"{name} may have another form in the PACS: {why}")
+    names = [name for name, _ in sent]
+    narrower = [name for name in names if name not in IDENTIFYING_KEYS]
+    if "AccessionNumber" in names and narrower and not said:
+        other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
+        said.append(f"the PACS may have this AccessionNumber with another {other}, because all keys have to match")
     return said
 
 
