@@ -19,6 +19,7 @@ Keys = Mapping[str, str | list[str]]
 
 _ERRORS: Final = {
     "0x0000": None,
+    "0xB001": "capped",
     "0xA700": "out_of_resources",
     "0xA900": "identifier_mismatch",
     "0xC001": "unable_to_process",

@@ -69,7 +69,7 @@ def test_nothing_is_lost_in_silence(kind: str, cap: str, order: str) -> None:
         assert set(found) == {study["StudyInstanceUID"] for study in archive.studies}
 
 
-@pytest.mark.parametrize("status", ["0xA700", "0xA900", "0xC001", "0xFE00"])
+@pytest.mark.parametrize("status", ["0xB001", "0xA700", "0xA900", "0xC001", "0xFE00"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pacs_that_gives_nothing_where_there_is_too_much(kind: str, status: str) -> None:
     archive = Capped(studies(kind), capped.first(20), status=status, is_bare=True)
@@ -221,6 +221,7 @@ def test_a_large_archive_takes_at_most_twice_the_number_of_full_answers() -> Non
         faults.CapsFind(most=150, of="association"),
         faults.CapsFind(most=40, status=0xA700, is_bare=True),
         faults.CapsFind(most=40, status=0xC001, is_bare=True),
+        faults.CapsFind(most=40, status=0xB001),
         faults.CapsFind(most=40, pending=0xFF01),
         faults.CapsFind(most=40, aborts=True),
     ],
@@ -303,3 +304,15 @@ def test_a_search_is_cancelled_at_the_match_that_is_enough_and_the_next_one_is_n
         whole = asker.find(keys, query_model="StudyRoot")
     assert enough.cancelled
     assert (whole.cancelled, len(whole)) == (False, 50)
+
+
+@pytest.mark.parametrize(("status", "error"), [(0xB000, "capped"), (0xB001, "capped"), (0x0001, None)])
+def test_a_list_that_ends_with_a_warning_is_not_complete(
+    status: int, error: str | None, rehearsal_pacs: Callable[..., RunningPacs]
+) -> None:
+    """PS3.4 has 0xB001 for a list that is cut off at the limit of the response."""
+    archive = Synthetic(studies=4, instances=1, size=64)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=2, status=status)])
+    with dm.FindScu(pacs) as scu:
+        found = scu.find_studies({"PatientID": "SYN*"})
+    assert (found.error, found.status, len(found)) == (error, f"0x{status:04X}", 2)

@@ -99,6 +99,18 @@ def test_a_cut_list_of_instances_is_not_the_whole(tmp_path: Path, keep: float) -
         assert (outcome, missing) == ("complete", 0)
 
 
+@pytest.mark.parametrize("status", [0xB000, 0xB001])
+def test_a_list_of_instances_that_ends_with_a_warning_is_not_the_whole(tmp_path: Path, status: int) -> None:
+    """The PACS counts 6 instances, lists 2, and moves 2."""
+    source = Synthetic(studies=1, instances=6, size=64)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.CapsFind(most=2, status=status), MovesFirst(most=2), source=source) as pacs,
+    ):
+        result = receiving.move(receiving.studies(source), pacs, receiver)
+    assert receiving.row(result, "outcome", "expected", "missing") == ("partial", 6, 4)
+
+
 @dataclass(frozen=True)
 class ListsNoInstances(FindFault):
     """C-FIND below the level SERIES matches nothing, and is not refused."""

@@ -32,7 +32,7 @@ from dicomove.dimse.presentation_contexts import FIND
 from dicomove.dimse.scu import Canceller, Scu, hexadecimal
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
-from dicomove.outcome import CANCELLED, advice_on, category, failure_word, sentences
+from dicomove.outcome import CANCELLED, advice_on, category, find_error, sentences
 from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
@@ -237,9 +237,7 @@ class _Find:
         status = (self._final.number("Status") if self._final else 0) or 0
         comment = self._final.text("ErrorComment") if self._final else None
         logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
-        word = failure_word(status) if category(status) == "failure" else None
-        if status == CANCELLED and not canceller.sent:
-            word = "cancelled_by_pacs"
+        word = None if status == CANCELLED and canceller.sent else find_error(status)
         advice = ADVICE[word] if word else None
         return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent)
 

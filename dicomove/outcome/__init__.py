@@ -35,7 +35,15 @@ from dicomove.outcome.evidence import (
     surplus,
     with_missing,
 )
-from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, category, failure_word, judge, reports_success
+from dicomove.outcome.judgement import (
+    CANCELLED,
+    RESTS_ON_C_FIND,
+    category,
+    failure_word,
+    find_error,
+    judge,
+    reports_success,
+)
 from dicomove.outcome.patients import (
     ALTOGETHER,
     UNLIKE,
@@ -65,6 +73,7 @@ __all__ = [
     "category",
     "difference",
     "failure_word",
+    "find_error",
     "is_alike",
     "is_other_birth_date",
     "is_other_number",

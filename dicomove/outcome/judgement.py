@@ -27,6 +27,7 @@ from dicomove.words import ERROR_WORDS, Outcome
 Category = Literal["success", "warning", "pending", "cancel", "failure"]
 
 CANCELLED: Final = 0xFE00
+_WARNINGS: Final = range(0xB000, 0xC000)
 _FAILURES: Final = {status: name for name, word in ERROR_WORDS.items() for status in word.statuses}
 #: Outcomes that may change when the expected number is known.
 RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
@@ -48,7 +49,7 @@ def category(status: int) -> Category:
         return "pending"
     if status == CANCELLED:
         return "cancel"
-    if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
+    if status in (0x0001, 0x0107, 0x0116) or status in _WARNINGS:
         return "warning"
     return "failure"
 
@@ -56,6 +57,18 @@ def category(status: int) -> Category:
 def failure_word(status: int) -> str:
     """Return the error word for a failure status."""
     return _FAILURES.get(status, "unable_to_process")
+
+
+def find_error(status: int) -> str | None:
+    """Return the error word for the final status of a C-FIND; ``None`` if the list of matches is complete.
+
+    A warning (0xB001, for example) means that the PACS may have more matches.
+    """
+    if status == CANCELLED:
+        return "cancelled_by_pacs"
+    if category(status) == "failure":
+        return failure_word(status)
+    return "capped" if status in _WARNINGS else None
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -318,6 +318,8 @@ def _why_not(found: FindResult, peer: str) -> str:
     """Return why a C-FIND failed, as a clause for a sentence."""
     if _names_nothing(found):
         return "an answer of C-FIND has no UID, or not a single one"
+    if found.error == "capped":
+        return f"{peer} ended C-FIND with a warning ({found.status}) and may have more"
     if found.status is not None and not found.cancelled:
         return f"{peer} refused C-FIND with {found.status}"
     if found.error == "not_supported":

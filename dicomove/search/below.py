@@ -96,7 +96,8 @@ class _Below:
     def _judged(self, everything: FindResult, *, is_cut: bool, is_proved: bool) -> FindResult:
         parts = self.by_date.parts + self.by_number.parts
         said = f"{limit(self.asked.limits)}: it was asked in {parts} parts" if is_cut else ""
-        if self._missing() == 0 or (self.number is None and is_proved):
+        is_contradicted = self.first.error is not None and self.number != len(self.asked.found)
+        if (self._missing() == 0 and not is_contradicted) or (self.number is None and is_proved):
             return replace(everything, error=None, advice=sentences(said) if said else everything.advice)
         heeded = is_proved or bool(self.by_number.heeded)
         longest = self.asked.limits.longest

@@ -21,7 +21,9 @@ from dicomove.search.limits import FEW, KnownLimits, Match
 from dicomove.search.spans import Span, span_of
 
 #: Errors of a PACS for a search with too many matches.
-TOO_MANY: Final = frozenset({"out_of_resources", "unable_to_process", "cancelled_by_pacs", "identifier_mismatch"})
+TOO_MANY: Final = frozenset(
+    {"capped", "out_of_resources", "unable_to_process", "cancelled_by_pacs", "identifier_mismatch"}
+)
 #: Errors after which an answer may have some of too many matches.
 _BREAKS: Final = frozenset({"association_aborted", "connection_lost"})
 
