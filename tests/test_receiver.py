@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import Message
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
 from dicomove.receiver import AskedRow, RowId
+from dicomove.receiver.supervision import Supervisor
 from dicomove.testing.associations import storing
 from tests import forks, receiving, servers
 
@@ -132,6 +133,25 @@ def test_two_in_one_folder(tmp_path: Path) -> None:
             receiving.receiver(tmp_path / ".")
         assert servers.answers(receiver.port)
     receiving.receiver(tmp_path).close()
+
+
+def test_a_receiver_may_be_opened_while_another_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one looks at those that are open, while a thread opens the third one."""
+    first, others = dm.Receiver(tmp_path / "1", port=0), list[dm.Receiver]()
+    settings: Any = Supervisor.__dict__["settings_now"]
+
+    def opens_another(supervisor: Supervisor) -> object:
+        if not others:
+            others.append(first)
+            others.append(dm.Receiver(tmp_path / "3", port=0))
+        return settings.fget(supervisor)
+
+    with monkeypatch.context() as patched, ExitStack() as opened:
+        opened.enter_context(first)
+        patched.setattr(Supervisor, "settings_now", property(opens_another))
+        opened.enter_context(dm.Receiver(tmp_path / "2", port=0))
+        opened.enter_context(others[1])
+        assert len({receiver.port for receiver in others}) == 2
 
 
 def test_close_receivers_closes_all(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _DEATHS_WITHIN_S: Final = 60.0
 #: The number of attempts to start a process that is killed at its start.
 _MOST_STARTS: Final = 3
 #: The open receivers of this process, for messages about the owner of a folder or port.
-_open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+_open: weakref.WeakValueDictionary[int, Supervisor] = weakref.WeakValueDictionary()
 _LOOK_AGAIN_S: Final = 0.05
 #: How long to wait for a port without a known owner, in seconds: its process may have just ended.
 _HIDDEN_S: Final = 0.3
@@ -60,7 +60,7 @@ class Supervisor:
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
         self._dead: ReceiverProcess | None = None
         self._process = self._start()
-        _open.add(self)
+        _open[id(self)] = self
 
     @property
     def port(self) -> int:
@@ -140,7 +140,7 @@ class Supervisor:
         with self._lock:
             self.closed = True
             problem: str | None = self._finalizer()
-            _open.discard(self)
+            _open.pop(id(self), None)
         return problem and f"the receiver of {self.settings.folder} is closed, but {problem}"
 
     def _revive(self, dead: ReceiverProcess) -> None:
@@ -173,7 +173,7 @@ class Supervisor:
             if supervisor:
                 supervisor._died()  # noqa: SLF001 (it is this class)
 
-        others = [other.settings_now for other in _open if other is not self and not other.closed]
+        others = [other.settings_now for other in _all_open() if other is not self and not other.closed]
         check_free(self.settings, Process.of(os.getpid()), others)
         for left in reversed(range(_MOST_STARTS)):
             try:
@@ -195,6 +195,11 @@ class Supervisor:
             logger.warning("%s", error)
 
 
+def _all_open() -> list[Supervisor]:
+    """Return the open receivers, while other threads open and close some."""
+    return [one for reference in _open.valuerefs() if (one := reference()) is not None]
+
+
 def close_receivers() -> None:
     """Close every receiver of this process, also those without a variable.
 
@@ -202,7 +207,7 @@ def close_receivers() -> None:
     --------
     >>> close_receivers()
     """
-    for problem in [supervisor.close() for supervisor in list(_open)]:
+    for problem in [supervisor.close() for supervisor in _all_open()]:
         if problem:
             warn(problem, ReceiverWarning)
 
