@@ -623,6 +623,30 @@ def test_a_find_is_cancelled(here: Here) -> None:
         assert len(finder.find_studies(keys | {"SOPInstanceUID": ""})) == 60
 
 
+NO_IDENTIFIERS = {
+    "noise": b"\xff" * 40,
+    "cut": struct.pack("<HHI", 0x0020, 0x000D, 8) + b"1.2",
+    "a sequence that does not end": b"\x08\x00\x15\x11\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff\x08",
+}
+
+
+@pytest.mark.parametrize("broken", NO_IDENTIFIERS.values(), ids=NO_IDENTIFIERS)
+def test_the_matches_after_one_that_cannot_be_decoded_are_kept(broken: bytes) -> None:
+    def play(association: Association, message: Message) -> None:
+        syntax = association.contexts[message.context_id].transfer_syntax
+        for uid in ("1.2", "", "1.4"):
+            identifier = encode_identifier({"StudyInstanceUID": uid}, syntax) if uid else broken
+            respond(association, message, 0xFF00, None, identifier)
+        respond(association, message, 0x0000)
+        stay(association)
+
+    with playing(play, idle_timeout=20) as pacs, dm.FindScu(pacs) as finder:
+        found = finder.find_studies({"PatientID": "7"})
+    assert [match["StudyInstanceUID"] for match in found] == ["1.2", "1.4"]
+    assert found.error == "invalid_response"
+    assert "1 of them" in str(found.advice)
+
+
 # Queries.
 
 
@@ -851,7 +875,7 @@ def test_a_match_may_come_with_the_final_response(
         result = finder.find_studies(QUERY, on_match=told.append)
     assert [match["StudyInstanceUID"] for match in result] == found
     assert list(result) == told
-    assert result.error is None
+    assert result.error == ("capped" if status else None)
 
 
 @pytest.mark.parametrize("number", [{"MessageIDBeingRespondedTo": 0}, {"MessageIDBeingRespondedTo": ""}])
@@ -971,21 +995,6 @@ def test_a_status_that_no_standard_defines_keeps_its_number(status: int) -> None
         moved, found = scu.move_study(STUDY, SINK), scu.find_scu().find_studies(QUERY)
     assert (moved.outcome, moved.status, moved.error) == ("failed", f"0x{status:04X}", "unable_to_process")
     assert (found.status, found.error) == (f"0x{status:04X}", "unable_to_process")
-
-
-def undecodable(association: Association, message: Message) -> None:
-    """A sequence that does not end."""
-    respond(association, message, 0xFF00, None, b"\x08\x00\x15\x11\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff\x08")
-    stay(association)
-
-
-def test_a_match_that_cannot_be_decoded() -> None:
-    with (
-        playing(undecodable) as pacs,
-        dm.FindScu(pacs) as finder,
-    ):
-        result = finder.find_studies({"PatientID": "x"})
-    assert (result.error, len(result)) == ("invalid_response", 0)
 
 
 @pytest.mark.parametrize("patient", DEMO_PATIENTS, ids=lambda patient: patient.charset)

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 from hypothesis import given, strategies as st
 
-from dicomove.outcome import Counts, Evidence, category, failure_word, judge
+from dicomove.outcome import Counts, Evidence, advice_on, category, failure_word, judge
 from dicomove.outcome.evidence import CountedBy, shortfall, surplus
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 from tests.codes import STATUSES
@@ -263,7 +263,8 @@ def test_a_move_that_we_cancelled(status: int | None, counts: Counts, outcome: s
 def test_no_final_response(word: str, sent: bool, outcome: str) -> None:
     verdict = judge(Evidence(problem=word, sent=sent, detail="what happened", counts=pending(2, 3)))
     assert (verdict.outcome, verdict.error) == (outcome, word)
-    assert verdict.advice == f"What happened. {ADVICE[word]}"
+    assert verdict.advice == f"What happened. {advice_on(word, method='move' if sent else 'find')}"
+    assert ("in doubt" in str(verdict.advice)) == (sent and word in ("association_aborted", "connection_lost"))
 
 
 def test_the_advice_says_how_many() -> None:

@@ -7,6 +7,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -33,7 +34,6 @@ from dicomove.dimse.scu import Canceller, Scu, hexadecimal
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
 from dicomove.outcome import CANCELLED, advice_on, category, find_error, sentences
-from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
@@ -180,6 +180,8 @@ class _Find:
         self._sent = False
         self._matches: list[Match] = []
         self._without_identifier = 0
+        #: The number of matches whose identifier cannot be decoded. The others come all the same.
+        self._unreadable = 0
         self._character_sets: set[str] = set()
         self._different: set[int] = set()
         self._final: Message | None = None
@@ -193,6 +195,9 @@ class _Find:
         for response in operation.responses(check=canceller.check):
             self._final = response
             self._read(operation, response)
+        if self._unreadable:
+            message = f"answers whose identifier cannot be decoded were left out: {self._unreadable} of them"
+            raise InvalidResponse(message)
         if any(category(status) == "pending" for status in operation.ignored):
             message = f"answers that name another request were left out: {len(operation.ignored)} of them"
             raise InvalidResponse(message)
@@ -202,15 +207,14 @@ class _Find:
         kind, data = category(response.number("Status") or 0), response.data or b""
         if kind not in ("pending", "success", "warning") or not (data or kind == "pending"):
             return
-        try:
+        match: Match | None = None
+        with suppress(InvalidResponse):
             match = decode_match(data, operation.context.transfer_syntax)
-        except InvalidResponse:
-            if kind == "pending":
-                raise
+        if kind != "pending" and not (match and _is_answer(match, self._keys)):
             return
-        if kind != "pending" and not _is_answer(match, self._keys):
-            return
-        if match:
+        if match is None:
+            self._unreadable += 1
+        elif match:
             if self._on_match:
                 notify(self._on_match, match)
             self._matches.append(match)
@@ -218,7 +222,7 @@ class _Find:
         else:
             self._without_identifier += 1
         self._different.add(hash(data))
-        came = len(self._matches) + self._without_identifier
+        came = len(self._matches) + self._without_identifier + self._unreadable
         if came > _MOST_REPEATED + _MOST_COPIES * len(self._different):
             message = f"the PACS repeats its answers without an end: {came} of them came"
             raise InvalidResponse(message)
@@ -232,13 +236,13 @@ class _Find:
         found = tuple(self._matches)
         was_cancelled = canceller.sent and not canceller.late
         if problem := canceller.late or problem:
-            said = sentences(str(problem), advice_on(problem.error, str(problem)))
+            said = sentences(str(problem), advice_on(problem.error, str(problem), method="find"))
             return FindResult(found, None, problem.error, said, None, was_cancelled, self._sent)
         status = (self._final.number("Status") if self._final else 0) or 0
         comment = self._final.text("ErrorComment") if self._final else None
         logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
         word = None if status == CANCELLED and canceller.sent else find_error(status)
-        advice = ADVICE[word] if word else None
+        advice = advice_on(word, method="find") if word else None
         return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent)
 
 

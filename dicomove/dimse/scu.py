@@ -15,9 +15,8 @@ from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.dimse.reusable_association import ReusableAssociation
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
-from dicomove.outcome import failure_word
+from dicomove.outcome import advice_on, failure_word
 from dicomove.pacs import Pacs
-from dicomove.words import ADVICE
 
 #: How long a PACS may take to answer C-CANCEL before the association is aborted, in seconds. GE takes 20 and aborts.
 CANCEL_GRACE_S: Final = 5.0
@@ -159,7 +158,7 @@ class Scu:
         status = self._reusable.perform(VERIFICATION, self._echo).number("Status") or 0
         if status != 0:
             word = failure_word(status)
-            message = f"{self.pacs} answered C-ECHO with {hexadecimal(status)}. {ADVICE[word]}"
+            message = f"{self.pacs} answered C-ECHO with {hexadecimal(status)}. {advice_on(word, method='find')}"
             raise StatusError(message, status=hexadecimal(status), error=word)
         return EchoResult(hexadecimal(status), time.monotonic() - started)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from dicomove.dimse.presentation_contexts import FIND, GET, MOVE
 from dicomove.doctor.evidence import CheckRow, Evidence, Search
+from dicomove.outcome import advice_on
 from dicomove.pacs import ANY_CALLED_AE_TITLE
 from dicomove.words import ADVICE
 
@@ -172,7 +173,7 @@ def echo(seen: Evidence) -> CheckRow:
         return CheckRow(
             "C-ECHO", "warning", "The PACS does not offer it.", "Nothing here needs it: look at the other checks."
         )
-    return CheckRow("C-ECHO", "failed", _sentence(answer.text), ADVICE.get(answer.error))
+    return CheckRow("C-ECHO", "failed", _sentence(answer.text), advice_on(answer.error, method="find"))
 
 
 def _sentence(text: str) -> str:

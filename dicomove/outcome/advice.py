@@ -7,7 +7,7 @@ the remedies that depend on the error word alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from dicomove.outcome.evidence import Evidence, Refusal, Retrieval, surplus
 from dicomove.outcome.patients import NONE_AT_ALL
@@ -251,6 +251,20 @@ GET_ADVICE: Final = {
     "log, or use method='move'.",
 }
 
+#: The remedies for C-FIND and C-ECHO, which move no images.
+FIND_ADVICE: Final = {
+    "destination_unknown": "The PACS answered with a status of C-MOVE (0xA801): look into its log.",
+    "out_of_resources": "The PACS is overloaded, or the search matches too much. Try again later, or with more keys.",
+    "unable_to_process": "The PACS gave no standardised reason: look into its log.",
+    "not_authorized": "The PACS does not allow this for our AE title: ask its administrator.",
+    "association_aborted": "The PACS aborted the association: look into its log.",
+    "connection_lost": "The connection ended without an answer: the PACS restarted, a firewall closed it, or the PACS "
+    "does not know our AE title.",
+    "idle_timeout": "The PACS was silent for too long: ask again, or raise idle_timeout and first_response_timeout.",
+}
+
+_ADVICE_BY_METHOD: Final = {"get": GET_ADVICE, "find": FIND_ADVICE}
+
 #: Reasons of A-ASSOCIATE-RJ that do not concern AE titles (PS3.8 Table 9-21, source 3).
 _FULL: Final = ("local limit exceeded", "temporary congestion")
 _TOO_MANY: Final = (
@@ -271,7 +285,7 @@ def sentences(*parts: str) -> str:
     return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".?!" else ".") for part in parts if part)
 
 
-def advice_on(word: str, detail: str = "", destination: str = "", method: Retrieval = "move") -> str:
+def advice_on(word: str, detail: str = "", destination: str = "", method: Retrieval | Literal["find"] = "move") -> str:
     """Return the advice for an error word, with the details of the case.
 
     Parameters
@@ -283,7 +297,7 @@ def advice_on(word: str, detail: str = "", destination: str = "", method: Retrie
     destination
         The AE title of the Move Destination.
     method
-        ``"move"`` or ``"get"``.
+        ``"move"``, ``"get"`` or ``"find"``.
 
     Examples
     --------
@@ -298,8 +312,8 @@ def advice_on(word: str, detail: str = "", destination: str = "", method: Retrie
     """
     if word == "association_rejected" and any(reason in detail.lower() for reason in _FULL):
         return _TOO_MANY
-    if method == "get" and word in GET_ADVICE:
-        return GET_ADVICE[word]
+    if of_method := _ADVICE_BY_METHOD.get(method, {}).get(word):
+        return of_method
     advice = ADVICE.get(word, "")
     if word == "destination_unknown" and destination:
         return advice.replace("this destination", f"the destination {destination}")

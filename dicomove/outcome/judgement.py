@@ -22,7 +22,7 @@ from dicomove.outcome.advice import (
     strays,
 )
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
-from dicomove.words import ERROR_WORDS, Outcome
+from dicomove.words import ERROR_WORDS, LOST, Outcome
 
 Category = Literal["success", "warning", "pending", "cancel", "failure"]
 
@@ -141,7 +141,9 @@ def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
         word = better
     elif better and better.startswith("refused"):
         word = "receiver_refused"
-    advice = _better_advice(better, evidence) or advice_on(word, evidence.detail, evidence.destination, evidence.method)
+    # A lost association leaves images in doubt only if they were asked for.
+    method = evidence.method if evidence.sent or word not in LOST else "find"
+    advice = _better_advice(better, evidence) or advice_on(word, evidence.detail, evidence.destination, method)
     return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice) or None)
 
 
