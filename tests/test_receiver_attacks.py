@@ -18,7 +18,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 import pytest
+from pydicom import dcmread
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
@@ -397,16 +399,30 @@ def test_an_association_outlives_an_odd_message(
         made.release(SECONDS)
 
 
-def test_a_c_store_that_names_no_instance_is_not_said_to_name_another(scp: Scp) -> None:
-    uids = ((0x0008, 0x0018, b"1.2.77\0\0"), (0x0020, 0x000D, b"1.2\0"), (0x0020, 0x000E, b"1.3\0"))
-    data = b"".join(pdus.element(group, number, value) for group, number, value in uids)
-    with association(scp.address) as made:
-        made.send(Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1}, data), deadlines())
-        assert made.receive(deadlines()).number("Status") == 0x0000
-        made.release(SECONDS)
+@pytest.mark.parametrize(("sop_class", "uid"), [(MRImageStorage, "1.2.77"), (MRImageStorage, ""), ("", "")])
+def test_a_file_has_the_sop_class_of_its_data_set_and_a_uid(sop_class: str, uid: str, scp: Scp) -> None:
+    """The C-STORE names another SOP class, or nothing. The fragments of the data set do not change the file."""
+    of_data_set = uid or f"1.2.78{len(sop_class)}"
+    uids = {
+        (0x0008, 0x0016): CTImageStorage,
+        (0x0008, 0x0018): of_data_set,
+        (0x0020, 0x000D): "1.2",
+        (0x0020, 0x000E): "1.3",
+    }
+    values = [pdus.element(*tag, value.encode() + b"\0" * (len(value) % 2)) for tag, value in uids.items()]
+    data = pdus.element(0x0008, 0x0008, b"x" * 600) + b"".join(values)
+    for longest in (1 << 14, 7):
+        with association(scp.address) as made:
+            made.establish(made.contexts, longest)
+            named: Command = {"AffectedSOPClassUID": sop_class, "AffectedSOPInstanceUID": uid}
+            made.send(Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1, **named}, data), deadlines())
+            assert made.receive(deadlines()).number("Status") == 0x0000
+            made.release(SECONDS)
     manifest = scp.receiver.manifest()
-    (reason,) = manifest.loc[manifest["SOPInstanceUID"] == "1.2.77", "quarantine"]
-    assert reason == "damaged: the C-STORE names no instance"
+    (row,) = manifest[manifest["SOPInstanceUID"] == of_data_set].to_dict("records")
+    assert pd.isna(row["quarantine"])
+    meta = dcmread(Path(scp.receiver.folder) / str(row["path"])).file_meta
+    assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (CTImageStorage, of_data_set)
 
 
 @pytest.mark.parametrize("uid", ["", "1.2.3"])

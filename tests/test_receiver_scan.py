@@ -15,7 +15,7 @@ from pydicom import DataElement, Dataset, Sequence, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import CTImageStorage, RLELossless
+from pydicom.uid import CTImageStorage, JPEGBaseline8Bit, RLELossless
 from pydicom.valuerep import PersonName
 
 from dicomove.receiver.scan import DataSetScanner, text
@@ -347,6 +347,15 @@ def test_the_form_of_the_pixel_data_and_the_first_fragment(table: bytes, sizes: 
         content = scan(FIRST + rest, EXPLICIT, sizes).content()
         assert (content.pixel_data, content.fragment) == (form, fragment)
         assert content.head == (FIRST + rest)[:132]
+
+
+@pytest.mark.parametrize(
+    ("items", "is_whole"), [([], False), ([b""], False), ([bytes(4)], False), ([b"", b"1234"], True)]
+)
+def test_compressed_pixel_data_have_a_fragment(items: list[bytes], *, is_whole: bool) -> None:
+    content = b"".join(plain(0xFFFEE000, item) for item in items) + plain(0xFFFEE0DD)
+    problem = scan(FIRST + long(PIXELS, b"OB", UNDEFINED, content), JPEGBaseline8Bit).problem()
+    assert problem == (None if is_whole else "the compressed pixel data have no fragment")
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n\r\n", b"</a>", b"\r\n\r\n\r"])

@@ -21,6 +21,9 @@ _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
 #: The most parts that one system call writes.
 _MOST_PENDING: Final = 256
+#: The File Meta group waits for the UIDs in so many bytes of the data set; the UIDs are among its first elements.
+_UIDS_WITHIN: Final = 1 << 16
+_LONGEST_UID: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +82,11 @@ class IncomingInstance:
         self._path, self._follow, self._check_free = path, follow, check_free
         self._pending: list[bytes | memoryview] = []
         self._followed = self._checked = 0
+        self._has_meta = False
         self._scanner = DataSetScanner(request.transfer_syntax_uid, wanted)
 
     def open(self) -> None:
-        """Begin the file, with its File Meta group."""
+        """Begin the file."""
         try:
             self._check_free()
             self.file = OpenFile(self._path)
@@ -90,8 +94,6 @@ class IncomingInstance:
             self.fail(error)
             return
         self.digest = FollowingDigest(self.file)
-        request = self.request
-        self._pend(file_head(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes of the data set. They must stay in the buffer until `flush`."""
@@ -102,7 +104,10 @@ class IncomingInstance:
             self.flush()
 
     def flush(self) -> None:
-        """Write the bytes so far."""
+        """Write the bytes so far, once the File Meta group before them is known."""
+        if not self._has_meta and self.file and not self._put_meta_first():
+            self._pending = [b"".join(self._pending)]  # the buffer gets new bytes
+            return
         pending, self._pending = self._pending, []
         if self.file:
             try:
@@ -157,6 +162,23 @@ class IncomingInstance:
         """Hand the file over to the caller."""
         file, self.file = self.file, None
         return file
+
+    def _put_meta_first(self) -> bool:
+        """Put the File Meta group before the data set; return whether its UIDs are known.
+
+        It has the SOP Class of the data set. That of the C-STORE may be another one, or none.
+        """
+        found, request = self.values(), self.request
+        sop_class, uid = found.get("SOPClassUID", ""), found.get("SOPInstanceUID", "")
+        if not ((sop_class and uid) or self.is_whole or self.size >= _UIDS_WITHIN):
+            return False
+        if not 0 < len(sop_class) <= _LONGEST_UID:
+            sop_class = request.sop_class_uid
+        meta = file_head(sop_class, request.sop_instance_uid or uid[:_LONGEST_UID], request.transfer_syntax_uid)
+        self._pending.insert(0, meta)
+        self.size += len(meta)
+        self._has_meta = True
+        return True
 
     def _pend(self, data: bytes | memoryview) -> None:
         if self.file:

@@ -126,7 +126,7 @@ class DataSetScanner:
         # Zeros are padding. In big endian, a single zero may be the first half of a group.
         is_padding = not any(cut) and (self._order == "<" or len(cut) % 2 == 0)
         if is_padding and not (self._skip or self._depth):
-            return None if self._tag else "the data set is empty"
+            return self._lack()
         group, element = divmod(self._tag, 1 << 16)
         if len(cut) >= 2 and not self._skip and not self._depth and self._group(cut) < group:
             return f"{len(cut)} bytes follow the last element, ({group:04X},{element:04X})"
@@ -134,6 +134,13 @@ class DataSetScanner:
             group, element = struct.unpack_from(f"{self._order}HH", cut)
         after = "" if self._skip or self._depth or len(cut) >= 4 else "the element after "
         return f"the data set ends inside of {after}({group:04X},{element:04X})"
+
+    def _lack(self) -> str | None:
+        if not self._tag:
+            return "the data set is empty"
+        # The first item is the offset table (PS3.5 A.4).
+        has_no_fragment = self._pixel_data == "encapsulated" and self._items < 2
+        return "the compressed pixel data have no fragment" if has_no_fragment else None
 
     def _group(self, header: bytes) -> int:
         return int.from_bytes(header[:2], "big" if self._order == ">" else "little")

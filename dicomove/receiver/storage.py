@@ -136,8 +136,8 @@ class Storage:
         The answer is Success whenever the instance is safe, also in quarantine: some PACS drop the rest of a study
         after a refusal.
         """
-        incoming.flush()
         incoming.is_whole = True
+        incoming.flush()
         found = incoming.values()
         values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.request.sop_instance_uid}
         written = incoming.written()
@@ -253,9 +253,8 @@ class Storage:
         absent = [name for name in KEYS[1:] if not values.get(name)]
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
-        if not damage and values["SOPInstanceUID"] != incoming.request.sop_instance_uid:
-            named = "another instance than its data set" if incoming.request.sop_instance_uid else "no instance"
-            damage = f"the C-STORE names {named}"
+        if not damage and incoming.request.sop_instance_uid not in ("", values["SOPInstanceUID"]):
+            damage = "the C-STORE names another instance than its data set"
         if damage:
             return "damaged", DAMAGED + damage
         unrequested = None if self._accept_any else self._tallies.why_unrequested(values)
