@@ -112,6 +112,29 @@ def test_a_list_of_instances_that_ends_with_a_warning_is_not_the_whole(tmp_path:
 
 
 @dataclass(frozen=True)
+class SendsFirst(Fault):
+    """Only these instances are sent, and all count as moved."""
+
+    uids: frozenset[str] = frozenset()
+
+    def on_store(self, _: Request, instance: Instance) -> Sequence[Instance]:
+        return [instance] if instance.sop_instance_uid in self.uids else []
+
+
+def test_a_list_that_both_counts_of_the_pacs_contradict_is_not_the_whole(tmp_path: Path) -> None:
+    """The PACS counts 6 instances, says that it has moved 6, lists 2, and sends these."""
+    source = Synthetic(studies=1, instances=6, size=64)
+    uids = frozenset(sorted(one.sop_instance_uid for one in source.instances_of_all())[:2])
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.CapsFind(most=2), SendsFirst(uids), source=source) as pacs,
+    ):
+        result = receiving.move(receiving.studies(source), pacs, receiver)
+    row = receiving.row(result, "outcome", "completed", "received", "expected", "missing")
+    assert row == ("partial", 6, 2, 6, 4)
+
+
+@dataclass(frozen=True)
 class ListsNoInstances(FindFault):
     """C-FIND below the level SERIES matches nothing, and is not refused."""
 

@@ -159,19 +159,19 @@ class Inventory:
     def _more_than_listed(self, listed: Listed, counted: Evidence, identifier: Identifier) -> int | None:
         """Return the count of the PACS, if its list was cut off and the count is right; else ``None``.
 
-        A list was cut off if it has fewer instances than have come, or if it may be by its length and the counts of the
-        single series do not show that it is whole. In all other cases the list is right and the count is wrong.
+        A list was cut off if it has fewer instances than have come. If it may be by its length, or the PACS has moved
+        more, the counts of the single series decide. In all other cases the list is right and the count is wrong.
         """
-        come = counted.received or counted.counts.moved or 0
-        is_round = list_may_be_cut(listed)
-        if not (is_round or come > len(listed)):
+        length, moved = len(listed), counted.counts.moved or 0
+        come = counted.received or moved
+        least = length + 1 if list_may_be_cut(listed) else come + 1 if come > length else max(moved, length)
+        if least == length:
             return None
-        counts = self._verify != "instances"
-        number = counted.expected if counts else self._ask("counts", related_instances, identifier)
-        if number is None or number <= (len(listed) if is_round else come):
+        number = self._ask("counts", related_instances, identifier) if self._verify == "instances" else counted.expected
+        if number is None or number < least:
             return None
         by_series = self._ask("instances", listed_series, identifier) if identifier.level == "STUDY" else None
-        return None if come <= len(listed) and is_whole(listed, by_series) else number
+        return None if come <= length and is_whole(listed, by_series) else number
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":
