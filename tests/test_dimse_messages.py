@@ -290,6 +290,8 @@ def test_whether_a_data_set_follows(kind: int | None, *, follows: bool) -> None:
         (0x0600, b"  ARCHIVE \0", "ARCHIVE"),
         (0x0600, "RÖNTGEN".encode("latin-1"), "R\ufffdNTGEN"),
         (0x1000, b"1.2.3\0", "1.2.3"),
+        (0x1000, b"1.2.3\0.4.5\0", "1.2.3"),
+        (0x0600, b"ARCHIVE\0\xffOLD    ", "ARCHIVE"),
         (0x1000, b"", None),
         (0x0900, b"\0", None),
         (0x5555, b"who knows", None),

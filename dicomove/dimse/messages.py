@@ -321,7 +321,8 @@ def _element(keyword: str, value: int | str) -> bytes:
 
 
 def _text(vr: str, content: bytes) -> str:
-    return content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
+    # It ends at the first NUL, as an AE title of an association does: programs that pad with NUL may leave other bytes.
+    return content.split(b"\0")[0].decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" ")
 
 
 def counts_of(response: Message) -> Counts:
