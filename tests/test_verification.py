@@ -69,7 +69,7 @@ def test_a_c_find_that_is_lost_concerns_its_row_and_no_other(tmp_path: Path, kin
     loses = faults.LosesInstances(keep=0.5, studies=(str(TABLE["StudyInstanceUID"][3]),))
     pool = executor(1) if executor else None
     patience = 1.0 if kind == "silence" else 5.0
-    with pytest.warns(VerificationWarning, match="not known for 1 of 5 rows"):
+    with pytest.warns(VerificationWarning, match="number of instances for 1 of 5 rows"):
         result = move(tmp_path, fault, loses, patience=patience, executor=pool)
     assert result["outcome"].tolist() == ["complete", "complete", "complete", "partial", "complete"]
     assert numbers(result) == [None, 4, 4, 4, 4]
