@@ -289,6 +289,7 @@ def test_whether_a_data_set_follows(kind: int | None, *, follows: bool) -> None:
         (0x0902, b" \0", None),
         (0x0600, b"  ARCHIVE \0", "ARCHIVE"),
         (0x0600, "RÖNTGEN".encode("latin-1"), "R\ufffdNTGEN"),
+        (0x0600, "RÖNTGEN".encode(), "R\ufffd\ufffdNTGEN"),
         (0x1000, b"1.2.3\0", "1.2.3"),
         (0x1000, b"1.2.3\0.4.5\0", "1.2.3"),
         (0x0600, b"ARCHIVE\0\xffOLD    ", "ARCHIVE"),
@@ -352,6 +353,17 @@ def in_explicit_vr(command: bytes) -> bytes:
 )
 def test_a_command_set_that_is_written_in_another_way(change: Callable[[bytes], bytes]) -> None:
     assert decode_command(change(encode_command(Message(1, FOUND, b"")))) == FOUND
+
+
+def test_the_vr_of_a_text_is_read_and_not_the_letters_behind_it() -> None:
+    command = struct.pack("<HH2sH", 0, 0x0600, b"AE", 4) + b"rx1 "
+    assert decode_command(command) == {"MoveDestination": "rx1"}
+
+
+@pytest.mark.parametrize("behind", [b"", struct.pack("<HHIH", 0, 0x0900, 2, 0)], ids=["last", "before another"])
+def test_a_length_that_is_also_a_letter_is_no_vr(behind: bytes) -> None:
+    command = struct.pack("<HHI", 0, 0x0902, ord("B")) + b"x" * ord("B")
+    assert decode_command(command + behind)["ErrorComment"] == "x" * ord("B")
 
 
 def test_a_text_without_a_letter_and_a_number_are_no_texts() -> None:

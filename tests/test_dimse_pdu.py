@@ -73,6 +73,11 @@ def cut(reader: PDataReader, stream: bytes, sizes: Sequence[int]) -> Iterator[Fr
             return
 
 
+def test_a_pdu_of_data_has_no_event_beside_its_fragments() -> None:
+    stream = 2 * pdu(P_DATA, value(3, b"ab", is_command=True, is_last=True)) + pdu(RELEASE_RQ, bytes(4))
+    assert made(read_events(stream)) == [(3, True, b"ab"), (3, True, b"ab"), (RELEASE_RQ, bytes(4)), (-1, b"")]
+
+
 @given(streams, st.lists(st.integers(1, 64), min_size=1, max_size=5))
 def test_every_split_gives_the_same_events(stream: bytes, cuts: Sequence[int]) -> None:
     reader = PDataReader(64)

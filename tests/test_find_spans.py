@@ -86,6 +86,7 @@ def test_the_ends_of_a_span_belong_to_it() -> None:
     [
         (Span(MONDAY, MONDAY + 1), [Span(MONDAY, MONDAY), Span(MONDAY + 1, MONDAY + 1)]),
         (Span(MONDAY, MONDAY + 2), [Span(MONDAY, MONDAY), Span(MONDAY + 1, MONDAY + 2)]),
+        (Span(MONDAY, MONDAY + 9), [Span(MONDAY, MONDAY + 4), Span(MONDAY + 5, MONDAY + 9)]),
         (Span(MONDAY, MONDAY), [Span(MONDAY, MONDAY, 0, 719), Span(MONDAY, MONDAY, 720)]),
         (Span(MONDAY, MONDAY, 5, 6), [Span(MONDAY, MONDAY, 5, 5), Span(MONDAY, MONDAY, 6, 6)]),
         (Span(MONDAY, MONDAY, 5, 7), [Span(MONDAY, MONDAY, 5, 5), Span(MONDAY, MONDAY, 6, 7)]),
@@ -159,7 +160,7 @@ def test_the_span_of_the_dates_of_a_row(dates: str, span: Span | None) -> None:
 
 
 def test_moments_are_sorted_with_those_without_a_time_at_the_beginning_of_the_day() -> None:
-    assert in_order([(1, 5), (1, None), (0, 9), (1, 0)]) == [(0, 9), (1, None), (1, 0), (1, 5)]
+    assert in_order([(1, 1), (1, None), (0, 9), (1, 0)]) == [(0, 9), (1, None), (1, 0), (1, 1)]
 
 
 # --------------------------------------------------------------------------------------------- the limits of a PACS
@@ -174,6 +175,13 @@ def matches(*patients: str, count: str = "") -> list[dict[str, str]]:
 
 def of_many(number: int) -> list[dict[str, str]]:
     return matches(*map(str, range(number)))
+
+
+def test_a_pacs_is_honest_and_has_no_limit_until_it_shows_another_side() -> None:
+    limits = KnownLimits()
+    assert (limits.most, limits.most_of_a_patient, limits.hides, limits.longest, limits.honest) == (*[None] * 3, 0, 0)
+    assert [limits.is_unsteady, limits.needs_fresh_associations] == [False] * 2
+    assert [limits.closes_ranges, limits.without_optional_keys] == [False] * 2
 
 
 def test_each_level_has_limits_of_its_own() -> None:
@@ -269,6 +277,19 @@ def test_an_answer_of_one_patient_is_doubted_on_its_own() -> None:
     limits.verified(matches("A", "B"), STUDIES)
     assert not limits.doubted(matches("A", "A", "A"), STUDIES)
     assert not limits.doubted(matches("", "", "", ""), STUDIES)
+    assert not limits.doubted([{"StudyInstanceUID": str(number)} for number in range(9)], STUDIES)
+
+
+def test_an_answer_without_a_count_is_not_below_it() -> None:
+    assert not KnownLimits().doubted([{"PatientID": "A"}], OF_A_PATIENT)
+    assert not KnownLimits().doubted([], OF_A_PATIENT)
+
+
+def test_a_count_that_was_wrong_once_is_never_believed_again() -> None:
+    limits = KnownLimits()
+    limits.verified(matches("A", "A", count="3"), OF_A_PATIENT)
+    limits.verified(matches("A", "A", count="2"), OF_A_PATIENT)
+    assert not limits.doubted(matches("A", "A", count="3"), OF_A_PATIENT)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dicomove.cohort import Identifier
 from dicomove.run.attempt import SeriesListed
 from dicomove.run.messages import Arrived, AttemptEnded, Moving
 from dicomove.run.requests import Task
-from tests.run_events import COMPLETE, REJECTED, RunDriver, task
+from tests.run_events import COMPLETE, REJECTED, RunDriver, moved, task
 
 
 def asked(one: Task) -> Identifier:
@@ -109,3 +109,16 @@ def test_a_run_learns_from_rows_that_end() -> None:
             run.end(one, COMPLETE, after_s=0)
         moving = run.begin()
     assert len(moving) > 2
+
+
+def test_a_limit_of_the_rate_needs_no_more_associations_than_bring_it() -> None:
+    """Each brings 50 instances in a second: what is measured between the waits of the limit counts."""
+    run = RunDriver.of(3000, concurrency="auto", max_instances_per_second=200)
+    since = dict.fromkeys(run.begin(), run.now)
+    while run.now < 30:
+        run.now += 0.25
+        for one in [one for one, at in since.items() if run.now - at >= 1]:
+            del since[one]
+            run.end(one, moved(completed=50, failed=0, warning=0), after_s=0)
+        since |= dict.fromkeys(run.begin(), run.now)
+    assert 4 <= len(since) + len(run.begin()) <= 5

@@ -26,6 +26,7 @@ from dicomove.run.messages import (
     Moving,
     Probe,
     Probed,
+    RowWithLosses,
     Show,
     StopWished,
     Wait,
@@ -906,6 +907,18 @@ def test_a_disk_that_fails_at_the_end_makes_its_rows_doubtful() -> None:
     assert run.state.results.rows[0].error == "storage_failed"
 
 
+def test_a_row_some_of_whose_files_the_disk_lost_keeps_the_others() -> None:
+    run = RunDriver.of(2, receivers=1)
+    for _ in range(2):
+        (one,) = run.begin()
+        run.write(run.end(one, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
+    run.tell(Flushed(lost=[RowWithLosses(1, "One file is gone.", {"1.1": 512})]))
+    whole, lessened = run.state.results.rows
+    assert (whole.outcome, whole.received) == ("complete", 2)
+    assert (lessened.outcome, lessened.received) == ("partial", 1)
+    assert "One file is gone." in (lessened.advice or "")
+
+
 # What is known of a row after several attempts.
 
 
@@ -1051,6 +1064,17 @@ def test_rows_that_share_a_task_get_the_same_result() -> None:
     finished = [one.event for one in instructions if isinstance(one, Show)]
     shared = [(event.position, event.shares) for event in finished if isinstance(event, events.RowFinished)]
     assert shared == [(0, None), (1, 0)]
+
+
+def test_a_row_begins_with_what_another_row_with_its_keys_has_brought() -> None:
+    both = [task(0, has_siblings=True), replace(task(0, has_siblings=True), positions=(1,))]
+    run = RunDriver.of(both, receivers=1)
+    (first,) = run.begin()
+    assert (first.brought, first.look_first) == (None, False)
+    run.write(run.end(first, moved(completed=10, failed=0, warning=0, held=10, expected=10, missing=0)))
+    (second,) = run.begin()
+    assert second.brought is not None
+    assert second.brought.outcome == "complete"
 
 
 def test_an_earlier_result_is_forgotten_once_a_row_is_final() -> None:

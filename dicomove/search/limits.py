@@ -177,15 +177,10 @@ def _of_a_patient(matches: Iterable[Match]) -> int:
     return max(counts.values(), default=0)
 
 
-def _names_a_patient(keys: Mapping[str, object]) -> bool:
-    patient = str(keys.get("PatientID") or "")
-    return bool(patient) and {"*", "?"}.isdisjoint(patient)
-
-
 def _is_below_count(matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
     """Whether the PACS counts more studies of the patient, if the PatientID was the only condition."""
     asked = {name for name, value in keys.items() if value and name != "QueryRetrieveLevel"}
-    if asked != {"PatientID"} or not _names_a_patient(keys):
+    if asked != {"PatientID"} or not {"*", "?"}.isdisjoint(str(keys["PatientID"])):
         return False
     counts = [match.get("NumberOfPatientRelatedStudies", "") for match in matches]
     return max((int(count) for count in counts if count.isdigit()), default=0) > len(matches)
