@@ -216,6 +216,8 @@ def test_the_counts_of_the_series_show_whether_a_round_list_is_whole(
         result = receiving.move(receiving.studies(two), pacs, receiver, verify=verify)
     said = ("partial", 65, 57) if cut else ("complete", 57, 57)
     assert receiving.row(result, "outcome", "expected", "received") == said
+    counted = "The PACS counts 60 instances and lists 57: dicomove relies on the list."
+    assert (result["advice"].item() == counted) == (verify == "auto" and not cut)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,13 @@ def of_surplus(evidence: Evidence) -> str:
     )
 
 
+def of_short_list(evidence: Evidence) -> str:
+    """Return the remark on a PACS that counts more instances than it lists."""
+    if evidence.counted is None:
+        return ""
+    return f"the PACS counts {evidence.counted} instances and lists {evidence.expected}: dicomove relies on the list"
+
+
 def strays(evidence: Evidence) -> str:
     """Return the remark on instances that came during the move, and that no row had asked for."""
     count = _total(evidence.strays)

@@ -103,6 +103,8 @@ class Evidence:
         (0008,0058), as the PACS gave it.
     expected
         The number of instances according to C-FIND.
+    counted
+        The number of instances that the PACS counts, if it lists fewer and the list is believed.
     problem, detail
         The word of the `AssociationError` that ended it, and its text.
     sent
@@ -147,6 +149,7 @@ class Evidence:
     counts: Counts = Counts()
     failed_sop_instance_uids: tuple[str, ...] = ()
     expected: int | None = None
+    counted: int | None = None
     problem: str | None = None
     detail: str = ""
     sent: bool = True

@@ -149,7 +149,10 @@ class Inventory:
                 is_known = True
                 number = answer if isinstance(answer, int) else self._more_than_listed(answer, best, identifier)
                 listed = answer if number is None and not isinstance(answer, int) else None
-                best = replace(evidence, expected=len(listed or ()) if number is None else number)
+                known = len(listed or ()) if number is None else number
+                # The first answer was a count.
+                counted = best.expected if listed is not None and (best.expected or 0) > known else None
+                best = replace(evidence, expected=known, counted=counted)
                 if adds_up(best):
                     break
         if is_known or (self._why is None and identifier.level == "IMAGE"):
