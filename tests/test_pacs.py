@@ -87,9 +87,9 @@ def test_an_ae_title(name: str, title: str, normalised: str) -> None:
         ("A\0", "has a character"),
         ("\x7f", "has a character"),
         ("ÄRZTE", "has a character"),
-        (None, "is text, not NoneType"),
-        (7, "is text, not int"),
-        (b"PACS", "is text, not bytes"),
+        (None, "give an AE title as text, not NoneType"),
+        (7, "give an AE title as text, not int"),
+        (b"PACS", "give an AE title as text, not bytes"),
     ],
 )
 def test_no_ae_title(name: str, title: Any, problem: str) -> None:

@@ -245,7 +245,7 @@ def test_the_password_of_a_key_stands_elsewhere(project: Path, monkeypatch: pyte
         ('[pacs.main.user]\nname = "me"\ntoken = "hush-hush"', 5, "no secret may stand in this file"),
         ('user = {name = "me", passcode = {keyrin = "x"}}', 3, "passcode is text"),
         ('user = {nane = "me"}', 3, "unknown key 'nane': write 'name'"),
-        ('user = {name = "me", token = {env = "T"}}', 3, "give a name"),
+        ('user = {name = "me", token = {env = "T"}}', 3, "give either a name"),
         ("user = 5", 3, "user: give a User"),
         ("tls = 5", 3, "tls: give True"),
         ('[pacs.main.tls]\nverify = "some"', 3, "verify"),

@@ -31,6 +31,7 @@ from dicomove.cli.tables import (
     write,
 )
 from dicomove.cohort import read_cohort
+from dicomove.errors import ReceiverError
 from dicomove.events import StudyReceived
 from dicomove.headers import arrange, convert, index
 from dicomove.pacs import Pacs
@@ -59,7 +60,7 @@ def verify_folder(chosen: Namespace) -> int:
     table = verify(chosen.folder)
     if table.empty:
         message = f"the folder {chosen.folder} has no received files: give the folder of a receiver"
-        raise LookupError(message)
+        raise ReceiverError(message)
     stream = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
     print(_verified(table), file=stream)
     return int(not (table["verified"] == "ok").all())
