@@ -222,6 +222,27 @@ def test_instances_that_come_after_the_final_response(kind: type[Hasty], tmp_pat
     assert result["attempts"].tolist() == [1, 1]
 
 
+class Pausing(WithoutCounts):
+    """Without counts, and with a pause before the last instances."""
+
+    def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
+        *most, late, last = self.archive.select(identifier, chain.request.query_model)
+        assert {store(association, one) for one in most} == {0}
+        responder.respond(Response(status=0x0000))
+        time.sleep(0.05)
+        assert [store(association, one) for one in (late, last)] == [0, 0]
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_the_late_instances_of_a_study_that_has_grown(number: int, tmp_path: Path) -> None:
+    """The table has the number of an earlier `find`. The instances beyond it were lost, and the row was complete."""
+    studies = receiving.studies()
+    studies["NumberOfStudyRelatedInstances"] = number
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Pausing) as pacs:
+        result = receiving.move(studies, pacs, receiver, method="get")
+    assert receiving.row(result, "outcome", "received", "attempts") == ("complete", 6, 1)
+
+
 class Repeating(QueryRetrieveScp):
     """A PACS without counts that repeats its last instance until the association ends."""
 

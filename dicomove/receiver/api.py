@@ -271,8 +271,8 @@ class Get(Request[GetEnd]):
     total_timeout
         Seconds for the whole exchange.
     expected
-        The number of instances; ``None`` if it is unknown. If the final response has no counts, later instances are
-        awaited until so many have come.
+        The number of instances, which may be old; ``None`` if it is unknown. If the final response has no counts, the
+        wait for later instances is short once so many have come.
     """
 
     number: int

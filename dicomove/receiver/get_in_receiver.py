@@ -30,8 +30,8 @@ from dicomove.tls import client_side
 _MESSAGE_ID: Final = 1
 _LONGEST_RELEASE_S: Final = 5.0
 #: How long to wait for the next instance after the final response, in seconds: if its counts name more than have come,
-#: and if it has no counts.
-_LATE_S, _UNCOUNTED_S = 2.0, 1.0
+#: if it has no counts, and if it has none and as many have come as the row expects.
+_LATE_S, _UNCOUNTED_S, _BEYOND_S = 2.0, 1.0, 0.2
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -269,15 +269,20 @@ class _CGet:
     def _take_late(self, association: Association, scp: StorageScp, within: float) -> None:
         """Take the instances that a PACS sends after its final response, until as many have come as it counts.
 
-        Without counts, the row says how many it expects.
+        Without counts, a list of instances has the number. That of a row may be old: the wait is short after so many.
 
         The C-GET has ended: a stop, and the end of the time for the whole exchange, end only this wait.
         """
         if not self._final or category(self._final.number("Status") or 0) not in ("success", "warning"):
             return
-        total = self.counts.total
-        enough = self._request.expected if total is None else total - (self.counts.failed or 0)
-        quiet = min(_UNCOUNTED_S if total is None else _LATE_S, within)
+        total, listed = self.counts.total, self._request.keys.get("SOPInstanceUID")
+        enough = None if total is None else total - (self.counts.failed or 0)
+        if total is None and listed:
+            enough = listed.count("\\") + 1
+
+        def quiet() -> float:
+            has_expected = 0 < (self._request.expected or 0) <= scp.successes
+            return min(_LATE_S if total is not None else _BEYOND_S if has_expected else _UNCOUNTED_S, within)
 
         def check() -> None:
             self._canceller.total.check()
@@ -286,7 +291,7 @@ class _CGet:
                 raise IdleTimeout(message)
 
         with suppress(AssociationError):
-            scp.serve(PduDeadlines(association, lambda: quiet, within, check), lambda _: False)
+            scp.serve(PduDeadlines(association, quiet, within, check), lambda _: False)
 
     def _silence(self) -> float | None:
         """Return how long the PACS may be silent now."""

@@ -130,7 +130,7 @@ class GetScu(Scu):
         """Retrieve an identifier for an open row. The result is the word of the PACS alone.
 
         If the SOP classes are unknown, the PACS is asked for them. If the number of instances is known, `expected`
-        ends the wait for late ones.
+        shortens the wait for late ones.
         """
         started_at, started = datetime.now(UTC), time.monotonic()
 

@@ -234,7 +234,7 @@ class _News:
 
 
 def _live(lines: JsonLines) -> None:
-    """Give signs of life, in a thread that waits for no disk and for no lock of another one."""
+    """Give signs of life, in a thread that never waits for the disk."""
     while True:
         time.sleep(_SIGN_S)
         lines.tell(Alive())

@@ -33,7 +33,7 @@ from dicomove.store.instances import InstanceIndex, InstanceRecord
 _BATCH: Final = 200
 #: Seconds between two signs of life for the process that waits for the start.
 _SIGN_S: Final = 5.0
-#: The longest time from the arrival of a file to its record. A file that changed earlier is no work of the receiver.
+#: The longest time from the arrival of a file to its record. Earlier changes of a file are those of other programs.
 _UNRECORDED: Final = timedelta(minutes=1)
 _QUARANTINED: Final = re.compile(r"[A-Za-z0-9._=+~-]+~[0-9a-f]{16}\.quarantined")
 _NOT_RECORDED: Final = "the receiver was killed before it recorded the reason"

@@ -162,8 +162,6 @@ class AttemptMoves:
 
     def _number(self, identifier: Identifier) -> int | None:
         """Return the number of instances of a request; ``None`` if it is unknown."""
-        if listed := identifier.get("SOPInstanceUID"):
-            return listed.count("\\") + 1
         if self._task.part:
             return self._task.part.instances
         return self._task.expected if identifier is self._task.identifier else None
