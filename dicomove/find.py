@@ -13,6 +13,7 @@ import pandas as pd
 from dicomove.cohort import (
     RETURN_KEYS,
     UNIQUE_KEYS,
+    WITH_OTHER_KEYS,
     Broad,
     Level,
     PartialKeys,
@@ -245,7 +246,11 @@ def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
 def _without_empty(table: pd.DataFrame, answers: Sequence[Answer]) -> tuple[pd.DataFrame, list[Answer]]:
     """Return the alternatives of one query without those that match nothing, unless none matches anything."""
     is_answered = any(answer.matches for answer in answers)
-    stays = [not is_answered or answer.outcome != "empty" or bool(answer.advice) for answer in answers]
+    said = ["" if WITH_OTHER_KEYS in (answer.advice or "") else answer.advice for answer in answers]
+    stays = [
+        not is_answered or answer.outcome != "empty" or bool(advice)
+        for answer, advice in zip(answers, said, strict=True)
+    ]
     return table[stays], [answer for answer, one in zip(answers, stays, strict=True) if one]
 
 
@@ -262,7 +267,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     if of_any_site := sum(is_of_any_site(answer.advice) for answer in answers):
         message = (
             f"the PACS does not return IssuerOfPatientID for {of_any_site} rows that name it: matches may be of "
-            "another patient, who has the same PatientID at another site"
+            "a patient at another site: see advice"
         )
         warn(message, FindWarning)
     if any(answer.outcome == "not_attempted" for answer in answers):

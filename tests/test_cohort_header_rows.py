@@ -293,9 +293,17 @@ def test_a_delimiter_at_the_end_of_all_lines_but_the_header_is_no_cell(tmp_path:
             read(tmp_path, content)
 
 
-def test_row_numbers_without_a_header_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "mrn;accession\n1;000123;A1\n2;000124;A2\n",
+        "mrn;accession;remark\n1;000123;A1;\n2;000124;A2;\n",  # the remark is blank in every line
+        "mrn;accession;remark\n3;000123;A1;\n17;000124;A2;\n",
+    ],
+)
+def test_row_numbers_without_a_header_are_named(tmp_path: Path, content: str) -> None:
     with pytest.raises(CohortError, match="begin with row numbers, give that column a header"):
-        read(tmp_path, "mrn;accession\n1;000123;A1\n2;000124;A2\n")
+        read(tmp_path, content)
 
 
 @pytest.mark.parametrize("mark", ["^", ":", "~", " ", "¦"])
@@ -305,6 +313,14 @@ def test_another_delimiter_is_named(tmp_path: Path, mark: str) -> None:
         read(tmp_path, content)
     table, _ = read(tmp_path, f"sep={mark}\n{content}")
     assert rows(table) == [{**ROW, "arm": "x"}]
+
+
+@pytest.mark.parametrize(
+    "content", ["mrn_accession\n000123_A1\n", "MRN/Accession\nA1\n", "Accession Number (MRN)\nA1\n"]
+)
+def test_one_column_with_two_words_for_keys_is_read(tmp_path: Path, content: str) -> None:
+    table, _ = read(tmp_path, content)
+    assert [[*table.columns], *table.to_numpy().tolist()] == [[line] for line in content.split("\n")[:2]]
 
 
 def test_a_header_that_the_user_names_may_contain_several(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_an_accession_number_in_another_language_is_named(header: str) -> None:
             "nº prontuário",
             "등록번호",
         ),
-        *("Aufnahmenummer", "SAP-Nr", "TC Kimlik No", "№ истории болезни", "USUBJID"),
+        *("Aufnahmenummer", "SAP-Nr", "TC Kimlik No", "№ истории болезни"),
     ],
 )
 def test_a_patient_in_another_language_is_named(header: str) -> None:
@@ -163,6 +163,7 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
             "date_of_inclusion",
             "data",
         ),
+        *("scan_data", "imaging data", "study_data", "data_acquisition", "participant", "USUBJID"),
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
 )
@@ -175,7 +176,16 @@ def test_other_words_are_left_alone(header: str) -> None:
     "header",
     [
         *("scan_date", "Untersuchungsdatum", "Study Date/Time", "StudyDateTime", "Datum", "date", "fecha de estudio"),
-        *("date de l'examen", "Data esame", "Onderzoeksdatum", "検査日", "检查日期", "дата исследования"),
+        *(
+            "date de l'examen",
+            "Data esame",
+            "data do exame",
+            "data badania",
+            "Onderzoeksdatum",
+            "検査日",
+            "检查日期",
+            "дата исследования",
+        ),
     ],
 )
 def test_a_date_that_is_not_understood_is_named_if_rows_bring_all_studies_of_a_patient(header: str) -> None:
@@ -239,6 +249,8 @@ def test_find_warns_of_them_before_it_asks() -> None:
         ("AccessionNumber", "PatientID", "header"),  # a table with its rows as columns
         ("Doe, Jane", "PatientName", r"no ^"),
         ("山田太郎", "PatientName", r"no ^"),
+        ("Brak", "PatientName", r"no ^"),  # a surname
+        ("unknown", "PatientName", "empty cell"),
         ("MÃ¼ller^Ã„nne", "PatientName", "UTF-8"),
         ("ct", "Modality", "capital"),
         ("Computed Tomography", "ModalitiesInStudy", "capital"),
@@ -263,6 +275,8 @@ def test_cells_that_may_explain_an_empty_answer_are_named(value: str, column: st
         ("000123", "PatientID"),
         ("A-12/2024", "AccessionNumber"),
         ("NO-12", "AccessionNumber"),
+        ("00100020", "AccessionNumber"),  # also the tag of the PatientID
+        ("24CTA2013", "AccessionNumber"),
         ("Doe^Jane", "PatientName"),
         ("doe*", "PatientName"),
         ("Yamada^Tarou=山田^太郎", "PatientName"),

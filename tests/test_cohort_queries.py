@@ -635,6 +635,15 @@ def test_rows_of_find_are_asked_again_by_their_uid_alone(columns: dict[str, str]
         assert query.notes == ()
 
 
+def test_they_are_so_if_the_pacs_has_not_told_their_patient() -> None:
+    table = with_digests(
+        found(PatientID=["7"], StudyInstanceUID=["1.2.X-1"], AccessionNumber="1\\2"), "STUDY", told=[False]
+    )
+    (query,) = find_queries(table, "SERIES")
+    assert isinstance(query, Query)
+    assert steps(query) == [("SERIES", {"StudyInstanceUID": "1.2.X-1"})]
+
+
 def test_rows_of_find_that_may_have_changed_are_compared_by_their_numbers() -> None:
     columns = {"PatientID": "00\t7", "AccessionNumber": "2024\\17", "StudyDate": "1.1.24"}
     for uid in (UID, "1.2.03"):

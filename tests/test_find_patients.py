@@ -122,8 +122,10 @@ def test_an_issuer_that_the_pacs_does_not_return_is_told(pacs: Archive, level: s
         found = dm.find(cohort, here, level=level, query_model=model, progress=False)
     assert found["advice"].str.contains("does not return IssuerOfPatientID").tolist() == [True, True]
     by_uid = found.iloc[:1][["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]]
-    for quiet in (cohort[["PatientID"]], by_uid):
+    with_number = cohort.assign(AccessionNumber=found["AccessionNumber"].iloc[0])
+    for quiet in (cohort[["PatientID"]], by_uid, with_number):
         again = dm.find(quiet, here, level=level, query_model=model, progress=False)
+        assert set(again["outcome"]) == {"matched"}
         assert not again["advice"].str.contains("Issuer", na=False).any()
 
 

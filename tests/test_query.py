@@ -129,6 +129,8 @@ def test_an_alternative_without_a_match_has_no_row_beside_one_with_matches(here:
     assert set(studies["outcome"]) == {"matched"}
     assert set(studies["cohort_row"]) == {1}
     assert found(dm.query(modality=["XA", "MG"]), here)["outcome"].tolist() == ["empty"] * 2
+    studies = found(dm.query(accession_number=["A0001", "A9999"], study_date=("2024-01-01", None)), here)
+    assert studies["outcome"].tolist() == ["matched"]
 
 
 def test_a_criterion_of_a_lower_level_is_refused(here: Here) -> None:

@@ -312,7 +312,7 @@ def test_nothing_of_a_patient_is_on_the_page(marked: Path, tmp_path: Path, sourc
     for uid in [*UIDS[:2], "1.2.77777"]:
         assert uid not in page
     assert str(tmp_path) not in page
-    open_page = dm.report(results, tmp_path / "open.html", pseudonymize=False).read_text()
+    open_page = dm.report(results, tmp_path / "open_2026.11", pseudonymize=False).read_text()
     assert MARK in open_page
     assert UIDS[1] in open_page
 

@@ -35,12 +35,14 @@ from dicomove.cohort.changes import (
     digest_level,
     has_plan_digests,
     replanned_rows,
+    untold_rows,
     with_digests,
     with_plan_digests,
 )
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
 from dicomove.cohort.hints import (
+    WITH_OTHER_KEYS,
     on_coarser_rows,
     on_patients_of_any_site,
     unasked_columns,
@@ -125,6 +127,7 @@ __all__ = [
     "RETURN_KEYS",
     "UNIQUE_KEYS",
     "VRS",
+    "WITH_OTHER_KEYS",
     "Broad",
     "Identifier",
     "Level",
@@ -183,6 +186,7 @@ __all__ = [
     "unlikely_values",
     "unsafe",
     "unsent_cells",
+    "untold_rows",
     "whole_number",
     "with_digests",
     "with_own_columns",

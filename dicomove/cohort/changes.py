@@ -20,6 +20,7 @@ from dicomove.cohort.values import EDGES, is_blank
 
 _FOUND: Final = "dicomove.found_keys"
 _PLANNED: Final = "dicomove.planned_keys"
+_UNTOLD: Final = "dicomove.untold_keys"
 _KEY: Final = secrets.token_bytes(16)
 #: Tells digests of this process from others.
 _PROCESS: Final = blake2b(_KEY, digest_size=8).hexdigest()
@@ -31,13 +32,15 @@ def with_digests(
 ) -> pd.DataFrame:
     """Put the digests of its rows into a table of `find`, and return the table.
 
-    A row has none if the PACS has not told its PatientID (`told`), which the user typed: `move` then asks for it.
+    `told` says of each row whether the PACS has told its PatientID; otherwise the user typed it (`untold_rows`).
     """
-    rows = _keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)])
-    known = (keys for keys, is_told in zip(rows, told or [True] * len(table), strict=True) if is_told or not keys[0])
+    rows = list(_keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)]))
     # A user may have good reasons to remove the PatientID.
-    digests = dict.fromkeys(_digest(one) for keys in known for one in (keys, ("", *keys[1:])))
+    digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
     table.attrs[mark] = f"{_PROCESS} {level} {''.join(digests)}"
+    if told is not None:
+        untold = [_digest(keys) for keys, is_told in zip(rows, told, strict=True) if keys[0] and not is_told]
+        table.attrs[_UNTOLD] = f"{_PROCESS} {level} {''.join(untold)}"
     return table
 
 
@@ -90,6 +93,19 @@ def changed_rows(table: pd.DataFrame) -> list[bool]:
     """
     rows = zip(found_rows(table), _are_there(table, _FOUND), strict=True)
     return [is_found and not is_there for is_found, is_there in rows]
+
+
+def untold_rows(table: pd.DataFrame) -> list[bool]:
+    """Return, for each row of a table of `find`, whether it is known that the user typed its PatientID.
+
+    Examples
+    --------
+    >>> keys = pd.DataFrame({"PatientID": ["7", "8"], "StudyInstanceUID": ["1.2.7", "1.2.8"]})
+    >>> found = with_digests(keys, "STUDY", told=[True, False])
+    >>> untold_rows(found), untold_rows(found.assign(PatientID=""))
+    ([False, True], [False, False])
+    """
+    return _are_there(table, _UNTOLD) if _UNTOLD in table.attrs else [False] * len(table)
 
 
 def _are_there(table: pd.DataFrame, mark: str) -> list[bool]:

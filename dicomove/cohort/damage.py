@@ -171,7 +171,8 @@ _BELOW = re.compile(
     r"|end of (?:report|file|data)"
     r"|(?:total|summe|gesamt|anzahl|count|sum)\s*[:=].*|\(?[0-9]+ (?:rows?|records?|zeilen|lignes|filas)\b.*)"
 )
-_MONTH = r"(?i:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)\w{0,6}"
+_SHORT_MONTH = r"(?i:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
+_MONTH = rf"{_SHORT_MONTH}\w{{0,6}}"
 _SEVERAL = re.compile(
     r"[^,;|]*[0-9][^,;|]*(?:[,;|][^,;|]*[0-9][^,;|]*)+"
     r"|.*[0-9]\S*\s+(?:[/&+]|and|or|und|oder|et|ou|y|o|e|en|och|og|i|ve)\s+\S*[0-9].*"
@@ -200,7 +201,7 @@ _DOUBTFUL_IDENTIFIER = (
         "possibly changed into a date by a spreadsheet",
         re.compile(
             rf"(?:[0-9]{{1,2}}[-. ]+{_MONTH}\.?(?:[-. ]+[0-9]{{2,4}})?|{_MONTH}[-. ]+[0-9]{{2,4}}"
-            r"|[0-9]{1,2}[A-Za-z]{3}(?:19|20)[0-9]{2}"  # SAS
+            rf"|[0-9]{{1,2}}{_SHORT_MONTH}(?:19|20)[0-9]{{2}}"  # SAS
             r"|(?:0?[1-9]|[12][0-9]|3[01])([./])(?:0?[1-9]|[12][0-9]|3[01])\1(?:[0-9]{2}|(?:19|20)[0-9]{2})"
             r"|1(?:899|900)-[0-9]{2}-[0-9]{2}|(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?=[T ]))"
             r"(?:[T: ]+[0-9]{1,2}:[0-9]{2}.*)?"

@@ -60,6 +60,8 @@ _MODALITY_OF: Final[Mapping[str, str]] = {
     **dict.fromkeys(("XR", "XRAY", "RX"), "CR or DX"),
 }
 _NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
+#: The end of the sentence on an accession number that matches nothing together with other keys.
+WITH_OTHER_KEYS: Final = "because all keys have to match"
 _BRACKETS: Final = re.compile(r".*\(.*\)")
 
 
@@ -256,7 +258,7 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     narrower = [name for name in names if name not in IDENTIFYING_KEYS]
     if "AccessionNumber" in names and narrower and not said:
         other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
-        said.append(f"the PACS may have this AccessionNumber with another {other}, because all keys have to match")
+        said.append(f"the PACS may have this AccessionNumber with another {other}, {WITH_OTHER_KEYS}")
     return said
 
 
@@ -277,15 +279,17 @@ def unlikely(value: str, column: str) -> str | None:
     """
     if has_wildcard(value):
         return None
-    if stands_for_empty(value):
-        return "a word that often stands for an empty cell"
     if _is_misread(value):
         return "UTF-8 that a program has read in another encoding"
+    empty = ["a word that often stands for an empty cell"] if stands_for_empty(value) else []
     vr = VRS[column]
+    if vr == "PN":  # Yok and Brak are surnames, too
+        form = [] if set("^=") & set(value) else ["no ^ between the parts of the name (Doe^Jane)"]
+        return ", or ".join([*empty, *form]) or None
+    if empty:
+        return empty[0]
     if vr == "CS":
         return _unlikely_code(value, column)
-    if vr == "PN":
-        return None if set("^=") & set(value) else "no ^ between the parts of the name (Doe^Jane)"
     return doubt(value, column) or (_unlikely_number(value) if column in IDENTIFIERS else None)
 
 
@@ -306,7 +310,7 @@ def _unlikely_number(value: str) -> str | None:
         return "the wildcards of C-FIND are * and ?"
     if value.strip("0") == "":
         return "it holds only zeros"
-    if keyword(value):
+    if keyword(value) and value[0].isalpha():  # 00100020 is a tag, and may be a number
         return "it is the header of a column"
     if not any(map(str.isdigit, value)):
         return "it has no digit: is it a word, and not a number?"

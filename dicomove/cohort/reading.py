@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -240,9 +241,16 @@ def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]
 
 
 def _all_end_with_delimiter(grid: Grid, width: int) -> bool:
-    """Tell whether all lines below the header, and not only one, have one more cell than it, which is blank."""
+    """Tell whether all lines below the header, and not only one, have one more cell than it, which is blank.
+
+    If they begin with row numbers, the header may lack the name of these, and the last column may be blank.
+    """
     below = grid.rows[1:]
-    return bool(grid.lines) and len(below) > 1 and all(len(row) == width + 1 and is_blank(row[-1]) for row in below)
+    if not grid.lines or len(below) < 2 or not all(len(row) == width + 1 and is_blank(row[-1]) for row in below):
+        return False
+    first = [str(row[0]).strip() for row in below]
+    are_numbers = all(re.fullmatch("0|[1-9][0-9]{0,8}", cell) for cell in first)
+    return not (are_numbers and all(int(one) < int(other) for one, other in pairwise(first)))
 
 
 def _check_lengths(grid: Grid, width: int) -> None:

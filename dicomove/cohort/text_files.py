@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from dicomove.cohort.keywords import keyword
@@ -156,14 +157,15 @@ def _check_separated(numbered: Sequence[tuple[int, list[str]]], wanted: frozense
     Raises
     ------
     CohortError
-        A line holds several known headers in one cell.
+        A line has several known headers in one cell, and the line below it as many parts.
     """
     head = [(line, row[0].strip()) for line, row in numbered[:_HEAD] if row]
     if any(len(row) > 1 for _, row in numbered) or any(keyword(cell) or cell in wanted for _, cell in head):
         return
-    for line, cell in head:
-        for mark in sorted(set(re.findall(r"[\W_]", cell))):
-            if sum(bool(keyword(part)) for part in cell.split(mark)) > 1:
+    for (line, cell), (_, below) in pairwise(head):
+        for mark in sorted(set(re.findall(r"\W", cell))):
+            is_between = cell.count(mark) == below.count(mark)
+            if is_between and sum(bool(keyword(part)) for part in cell.split(mark)) > 1:
                 msg = (
                     f"line {line} has several headers, with {mark!r} between them: separate the columns with commas, "
                     f"semicolons, tabs or |. If cells have one {mark!r} between them, write a line sep={mark} above"

@@ -55,7 +55,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
         r"(numer|id|cislo)(pacjenta|pacienta)|(hasta|dosya|kimlik|protokol)(no|numarasi|id)|codicefiscale|uhid",
     ),
     ("PatientID", r"^(mr|chart|unit|ur|medrec|chi|hc|reg|ip|op|ic|sap)(no|nr|num|nbr|number)$|prontuario"),
-    ("PatientID", r"^(ptid|empi|urn|hn|nipp|iep|bsn|cpr|cpf|dni|rut|hetu|αμκα|u?subjid|participant)$"),
+    ("PatientID", r"^(ptid|empi|urn|hn|nipp|iep|bsn|cpr|cpf|dni|rut|hetu|αμκα)$"),
     # Japanese, Chinese, Korean, Russian, Greek, Hebrew, Arabic, Persian.
     ("AccessionNumber", r"(受付|オーダー?|依頼|検査|アクセッション)(番号|no|id)|(접수|검사|오더|처방)번호"),
     ("AccessionNumber", r"(登录|登記|登记|检查|檢查|影像|申请单?|申請單?)[编編]?[号號]"),
@@ -77,7 +77,7 @@ _ALONE: Final = {
     **dict.fromkeys(("uid", "oid"), "StudyInstanceUID"),
 }
 #: The days of studies, before and behind a noun. Without a noun, only the whole header counts.
-_DAY: Final = r"(date|datum|dato|dag|pvm|fecha|data|tarihi|日期?|날짜|일자?|дата)"
+_DAY: Final = r"(date|datum|dato|dag|pvm|fecha|tarihi|日期?|날짜|일자?|дата)"
 _ALONE_DAY: Final = r"(date|datum|dato|fecha|日期|날짜|дата)"
 _SCAN: Final = (
     r"(study|studi[ei]n?|scan|imag(e|ing)|acquisition|procedure|exam\w*|untersuchungs?|unters|aufnahme|bildgebungs?|etude"
@@ -86,13 +86,14 @@ _SCAN: Final = (
 )
 _DATE: Final = re.compile(
     rf"^{_SCAN}(time)?{_DAY}(time)?$|^{_DAY}(de|do|da|di|del|of)?(l|la|the)?{_SCAN}$|^{_ALONE_DAY}$"
+    r"|^data(do|da|di|dell?)?(exame|esame|estudo|studio|badania)$"  # in English, "scan data" are no date
 )
 #: A pseudonym names a patient in the study, not in the PACS. The date and the kind of an order name no study.
 _NO_IDENTIFIER: Final = re.compile(
     r"anon|pseudo|hash|encrypt|^(procedure|exam\w*|order|request)s?codes?$|(date|datum|time|year|status)$"
 )
 #: Words that number the participants of a study about as often as the patients of a PACS.
-_PARTICIPANT: Final = re.compile(r"subj|usubj|participant|person|case|fall")
+_PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
 #: Between a keyword and what a program adds to it: "00080050.Value", "Accession Number (RIS)".
 _SEPARATORS: Final = re.compile(r"[.:/|()\[\]]|^0?x(?=[0-9a-fA-F]{8}$)")
 #: A label that looks like a value: in a file without a header, the first row may name a patient.

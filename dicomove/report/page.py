@@ -106,7 +106,7 @@ def report(
         message = f"title={title!r}: the headline is text"
         raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
     where = user_path(path)
-    if where.suffix.lower() not in ("", ".html", ".htm"):
+    if where.suffix.lower() not in ("", ".html", ".htm") and not where.suffix[1:].isdecimal():  # report_2026.11
         message = f"{where.name!r}: the page is HTML: give it the suffix .html"
         raise ValueError(message)
     given = read(results)

@@ -27,7 +27,7 @@ _ADVICE_ON_PATIENTS: Final = {
 
 ISSUER: Final = "IssuerOfPatientID"
 _OF_ANY_SITE: Final = (
-    f"The PACS does not return {ISSUER}, so dicomove cannot check it: another patient may have this PatientID."
+    f"The PACS does not return {ISSUER}, so it is not compared: the match may be of a patient at another site."
 )
 
 #: The numbers of a study in a row: a study without one may be another study of the patient.
@@ -248,17 +248,17 @@ def of_any_site(match: Mapping[str, object], names: Iterable[str]) -> str | None
     """Return a sentence about a study whose answer does not repeat the issuer of the PatientID, if the row names one.
 
     Many archives ignore it, and in Patient Root, studies are asked for by the PatientID alone. A row with the UID of a
-    study means this study.
+    study means this study; so does one with both a PatientID and an accession number.
 
     Examples
     --------
     >>> of_any_site({"PatientID": "7", "IssuerOfPatientID": "A"}, ["PatientID", "IssuerOfPatientID"])
     >>> of_any_site({"PatientID": "7"}, ["PatientID", "IssuerOfPatientID"])
-    'The PACS does not return IssuerOfPatientID, so dicomove cannot check it: another patient may have this PatientID.'
+    'The PACS does not return IssuerOfPatientID, so it is not compared: the match may be of a patient at another site.'
     """
     asked = [*names]
-    is_untold = ISSUER in asked and "StudyInstanceUID" not in asked and is_blank(match.get(ISSUER))
-    return _OF_ANY_SITE if is_untold else None
+    is_one = "StudyInstanceUID" in asked or {"PatientID", "AccessionNumber"} <= {*asked}
+    return _OF_ANY_SITE if ISSUER in asked and not is_one and is_blank(match.get(ISSUER)) else None
 
 
 def is_of_any_site(advice: str | None) -> bool:
