@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
@@ -380,21 +380,27 @@ def test_connections_in_the_middle_of_a_message_are_not_closed(
     """As long as it goes on: who comes then is closed, and the log says why."""
     with with_places(tmp_path, 2) as address, ExitStack() as stack:
         caplog.set_level(logging.INFO, "dicomove.receiver")
-        images = new_images(2, size=20_000)
-        busy = [associated(stack, address) for _ in images]
-        for sock, image in zip(busy, images, strict=True):
-            sock.sendall(store_request(image.sop_instance_uid))
+        sent = {uid: identified(uid) + pdus.element(0x7FE0, 0x0010, bytes(20_000)) for uid in ("1.2.3", "1.2.4")}
+        busy = [(associated(stack, address), data) for data in sent.values()]
+        for (sock, _), uid in zip(busy, sent, strict=True):
+            sock.sendall(store_request(uid))
         for start in range(0, 20_000, 1000):
-            for sock, image in zip(busy, images, strict=True):
-                sock.sendall(data_pdu(image.read()[start : start + 1000], last=False))
+            for sock, data in busy:
+                sock.sendall(data_pdu(data[start : start + 1000], last=False))
             wait_until(lambda start=start: received(tmp_path) > 2 * (start + 1000), MARGIN_S)  # type: ignore[misc]  # likewise
             with connect(address) as newcomer:
                 assert read_to_end(newcomer) == b""
-        for sock, image in zip(busy, images, strict=True):
-            sock.sendall(data_pdu(image.read()[20_000:], last=True))
+        for sock, data in busy:
+            sock.sendall(data_pdu(data[20_000:], last=True))
             assert SUCCESS in sock.recv(65536)
         assert f"a connection from {HOST} was closed: all associations that there may be are busy" in caplog.messages
         wait_until(lambda: dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{address[1]}")).status == "0x0000", MARGIN_S)
+
+
+def identified(uid: str) -> bytes:
+    """Return the first elements of a data set."""
+    sop_class, instance = f"{CTImageStorage}\0".encode(), f"{uid}\0".encode()
+    return pdus.element(0x0008, 0x0016, sop_class) + pdus.element(0x0008, 0x0018, instance)
 
 
 def received(folder: Path) -> int:
