@@ -272,6 +272,19 @@ def test_an_old_number_in_the_table_does_not_hide_what_the_pacs_lost(tmp_path: P
     assert receiving.row(result, "outcome", "expected", "received", "missing") == ("partial", 6, 5, 1)
 
 
+@pytest.mark.parametrize("verify", ["auto", "instances"])
+def test_an_old_number_in_the_table_is_no_count_of_the_pacs(
+    verify: Literal["auto", "instances"], tmp_path: Path
+) -> None:
+    table = receiving.studies(SOURCE).assign(NumberOfStudyRelatedInstances=8)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.NoRelatedCounts(), source=SOURCE) as pacs,
+    ):
+        result = receiving.move(table, pacs, receiver, verify=verify)
+    assert receiving.row(result, "outcome", "expected", "advice") == ("complete", 3, None)
+
+
 @dataclass(frozen=True)
 class CountsBeyondBelief(FindFault):
     """The number of instances has 20 digits."""

@@ -141,7 +141,7 @@ class Inventory:
         self._why, is_known = None, False
         if self._by_list and self._always_lists:
             return self._compared(evidence, identifier)
-        best, listed = evidence, None
+        best, listed, count = evidence, None, 0
         for answer in self._answers(identifier):
             if answer is not None and not answer and evidence.received:
                 self._why = self._why or _KNOWS_NOTHING  # the answer is wrong: some have come
@@ -149,12 +149,11 @@ class Inventory:
                 is_known = True
                 number = answer if isinstance(answer, int) else self._more_than_listed(answer, best, identifier)
                 listed = answer if number is None and not isinstance(answer, int) else None
-                known = len(listed or ()) if number is None else number
-                # The first answer was a count.
-                counted = best.expected if listed is not None and (best.expected or 0) > known else None
-                best = replace(evidence, expected=known, counted=counted)
+                count = answer if isinstance(answer, int) else count
+                best = replace(evidence, expected=len(listed or ()) if number is None else number)
                 if adds_up(best):
                     break
+        best = best if listed is None or count <= len(listed) else replace(best, counted=count)
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
@@ -179,13 +178,12 @@ class Inventory:
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":
             return None
-        reason = self._why or _NO_NUMBER
         what = (
             "How many instances there should be is not known"
             if expected_in_table is None
             else f"The number of instances that the table names, {expected_in_table}, could not be checked"
         )
-        return replace(reason, why=f"{what}: {reason.why}.")
+        return replace(self.why_not, why=f"{what}: {self.why_not.why}.")
 
     @property
     def _always_lists(self) -> bool:
@@ -291,8 +289,7 @@ class Inventory:
             self.asked.append(Asked(question, seconds))
 
     def _find_soon(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
-        idle = self._scu.pacs.idle_timeout
-        return self._find(identifier, level, keys, _SOON_S if idle is None else min(_SOON_S, idle))
+        return self._find(identifier, level, keys, min(_SOON_S, self._scu.pacs.idle_timeout or _SOON_S))
 
     def _find(
         self, identifier: Identifier, level: Level, keys: dict[str, str], limit_s: float | None = None
