@@ -253,10 +253,10 @@ class Repeating(QueryRetrieveScp):
         assert {store(association, one) for one in instances} == {0}
         responder.respond(Response(status=0x0000))
         with suppress(dm.errors.AssociationError):
-            for _ in range(20):
+            for _ in range(8):
                 store(association, instances[-1])
                 type(self).repeated += 1
-                time.sleep(0.2)
+                time.sleep(0.6)  # between both of the waits
 
 
 @pytest.mark.parametrize("level", ["STUDY", "IMAGE"])
@@ -270,7 +270,7 @@ def test_nothing_is_waited_for_once_the_expected_number_has_come(level: str, tmp
     with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Repeating) as pacs:
         result = receiving.move(studies, pacs, receiver, method="get")
     assert result["outcome"].tolist() == ["complete"]
-    assert Repeating.repeated < 20, "it waited until the PACS had sent all of its repetitions"
+    assert Repeating.repeated < 8, "it waited until the PACS had sent all of its repetitions"
 
 
 class Sparing(QueryRetrieveScp):
