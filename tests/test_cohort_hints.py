@@ -108,7 +108,7 @@ def test_a_second_column_of_a_key_is_named(columns: list[str], named: str | None
         ),
         *("شماره پذیرش", "Anforderungs-Nr.", "N° d'examen", "Unters.-Nr.", "Vorgangsnummer", "ORDER_PROC_ID"),
         *("Nº do exame", "Numero accettazione", "Accessnummer", "Zugriffsnummer", "PACS ID"),
-        *("MainDicomTags.AccessionNumber", "RIS/AccessionNumber [text]"),
+        *("MainDicomTags.AccessionNumber", "RIS/AccessionNumber [text]", "acc_1", "acc (RIS)", "Exam No"),
     ],
 )
 def test_an_accession_number_in_another_language_is_named(header: str) -> None:
@@ -163,7 +163,17 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
             "date_of_inclusion",
             "data",
         ),
-        *("scan_data", "imaging data", "study_data", "data_acquisition", "participant", "USUBJID"),
+        *(
+            "scan_data",
+            "imaging data",
+            "study_data",
+            "data_acquisition",
+            "participant",
+            "USUBJID",
+            "patient_age",
+            "pat_age",
+        ),
+        *("PatientWeight", "exam_normal", "exam_abnormal", "case_notes", "order_node", "val_acc", "subject_age"),
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
 )

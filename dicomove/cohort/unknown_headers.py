@@ -15,7 +15,7 @@ from dicomove.cohort.keywords import keyword, label_text
 from dicomove.cohort.likeness import without_accents, without_invisible
 
 #: Words for numbers and identifiers that follow a noun, as in "patient number".
-_NUMBER: Final = r"(id|ident\w*|no|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
+_NUMBER: Final = r"(id|ident\w*|no(?!r|t|d)|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
 #: The same before a noun, in French, Spanish, Italian and Portuguese, as in "numero de patient".
 _NUMBER_OF: Final = r"(id|no|nr|n|num|numero|ident\w*)(de?|do|da)?(l|la)?"
 _STUDY: Final = r"(stud|etude|estudio|exam|untersuchung)"
@@ -68,7 +68,8 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("PatientName", r"氏名|患者名|姓名|환자명|성명|^фио$|фамилия|اسمالمريض|نامبیمار|שםמטופל"),
 )
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _WORDS)
-#: Short words, which mean something only as the whole header.
+#: Short words, which mean something only as the whole header, or beside these.
+_BESIDE: Final = re.compile(rf"{_NUMBER}|[0-9]+|old|ris|kis|his")
 _ALONE: Final = {
     **dict.fromkeys(("acc", "acn", "acsn", "an"), "AccessionNumber"),
     **dict.fromkeys(("pid", "pat", "patient", "paciente", "paziente", "subject"), "PatientID"),
@@ -127,7 +128,7 @@ def _resembles(header: object) -> str | None:
         return None
     inner = (keyword(part) for part in (*parts, *_SEPARATORS.split(label)))
     found = next(filter(None, inner), None) or next((name for name, one in _PATTERNS if one.search(compact)), None)
-    return found or next((_ALONE[word] for word in words if word in _ALONE and len(words) <= 2), None)
+    return found or _ALONE.get(" ".join(word for word in words if not _BESIDE.fullmatch(word)))
 
 
 def overlooked_headers(headers: Iterable[object], wanted: Collection[str]) -> list[tuple[object, str]]:
