@@ -51,7 +51,6 @@ class Peers:
 @contextmanager
 def peers(destinations: Mapping[str, tuple[str, ...]], *, studies: int, instances: int, size: int) -> Iterator[Peers]:
     """Orthanc with synthetic studies, and a DCMTK storescp with these options for each destination."""
-    prefer_dcmtk()
     with TemporaryDirectory(prefix="dicomove-benchmark-") as scratch, ExitStack() as stack:
         folder = Path(scratch)
         stores = {
@@ -71,13 +70,6 @@ def require(condition: object, otherwise: object) -> None:
     """End the benchmark: what did not do its work has no time."""
     if not condition:
         raise SystemExit(str(otherwise))
-
-
-def prefer_dcmtk() -> None:
-    """Let the programs of DCMTK go before those of the same names that pynetdicom installs beside Python."""
-    own = str(Path(sys.executable).parent)
-    folders = os.environ["PATH"].split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*(folder for folder in folders if folder != own), "/usr/sbin", own])
 
 
 def made(folder: Path) -> Path:

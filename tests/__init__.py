@@ -10,4 +10,4 @@ from pathlib import Path
 
 _own = str(Path(sys.executable).parent)
 _others = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder and folder != _own]
-os.environ["PATH"] = os.pathsep.join([*_others, _own])
+os.environ["PATH"] = os.pathsep.join([*_others, "/usr/sbin", _own])

@@ -19,7 +19,7 @@ from benchmarks.distance.results import Results, Row, read, write
 from benchmarks.distance.rounds import Plan, Section, check
 from benchmarks.distance.wire import Length, wire
 from benchmarks.distance.workloads import KINDS, upload
-from benchmarks.paired import PERFORMANCE, prefer_dcmtk, publish
+from benchmarks.paired import PERFORMANCE, publish
 from benchmarks.receiving.pacs import orthanc
 
 #: `--goal`: what answers whether auto is so many times as fast as one association. Each turn lasts for twice as long as
@@ -32,7 +32,6 @@ def main() -> None:
     """Measure, and report."""
     told = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that all is stopped, as with Ctrl-C
-    prefer_dcmtk()
     os.environ.pop("TCP_NODELAY", None)  # only they who are told so go without delay
     rows = [row for path in told.again for row in read(path)] if told.again else _measured(told)
     results, today = Results(rows), time.strftime("%Y-%m-%d")

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.paired import prefer_dcmtk
 from benchmarks.receiving import busy
 from benchmarks.receiving.contestants import CONTESTANTS, Contestant
 from benchmarks.receiving.pacs import Orthanc, orthanc
@@ -24,7 +23,6 @@ _BUSY = ("ct", "small")
 def main() -> None:
     """Measure, and report."""
     options = _options()
-    prefer_dcmtk()
     os.environ.pop("TCP_NODELAY", None)  # only they who are told so go without delay
     with TemporaryDirectory(prefix="dicomove-benchmark-", dir=options.scratch) as scratch:
         results = measure(options, Path(scratch))
