@@ -9,8 +9,8 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +25,7 @@ from dicomove.search.c_find import Asker, Stop
 from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
 from dicomove.testing import RunningPacs, Synthetic, faults
+from dicomove.testing.faults.base import FindFault, Request, Response
 from tests import capped, receiving
 from tests.capped import BROAD, KINDS, TODAY, Capped, Keys, Study, asked, studies, uids
 
@@ -316,3 +317,25 @@ def test_a_list_that_ends_with_a_warning_is_not_complete(
     with dm.FindScu(pacs) as scu:
         found = scu.find_studies({"PatientID": "SYN*"})
     assert (found.error, found.status, len(found)) == (error, f"0x{status:04X}", 2)
+
+
+@dataclass(frozen=True)
+class EndsWith(FindFault):
+    """Each C-FIND ends with this status."""
+
+    status: int = 0xB000
+
+    def on_response(self, _: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=self.status) if response.final else response]
+
+
+def test_a_warning_says_nothing_about_the_one_match_of_a_uid(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    archive = Synthetic(studies=4, instances=1, size=64)
+    known = [one.study_instance_uid for one in archive.instances_of_all()]
+    pacs = rehearsal_pacs(archive, faults=[EndsWith()])
+    with dm.FindScu(pacs) as scu:
+        asked = [known[0], "", known[:2], "1.2.3"]
+        found = [scu.find_studies({"StudyInstanceUID": uid, "PatientID": ""}) for uid in asked]
+    assert [(one.error, len(one)) for one in found] == [(None, 1), ("capped", 4), ("capped", 2), ("capped", 0)]
+    rows = dm.find(pd.DataFrame({"StudyInstanceUID": known}), pacs, progress=False)
+    assert rows["outcome"].tolist() == ["matched"] * 4

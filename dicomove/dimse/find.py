@@ -94,10 +94,7 @@ class FindResult:
 
 
 def with_announced(found: FindResult) -> FindResult:
-    """Return a result with an empty match for each match that the PACS announced and did not tell.
-
-    For callers that have to know that there is more than they can read.
-    """
+    """Return a result with an empty match for each match that the PACS announced and did not tell."""
     return replace(found, matches=(*found.matches, *({} for _ in range(found.without_identifier))))
 
 
@@ -242,6 +239,9 @@ class _Find:
         comment = self._final.text("ErrorComment") if self._final else None
         logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
         word = None if status == CANCELLED and canceller.sent else find_error(status)
+        own = next(iter(self._keys))
+        if word == "capped" and len(found) == 1 and own.endswith("UID") and not unsafe("".join(self._keys[own]), own):
+            word = None  # a UID has one match
         advice = advice_on(word, method="find") if word else None
         return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent)
 
