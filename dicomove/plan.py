@@ -33,12 +33,13 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.journal import not_completed
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import compared, whose
+from dicomove.run.patients import compared
 from dicomove.run.planned import PlannedRow, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys, RowResults
 from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.tasks import tasks_of
+from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal, read_runs
 
 __all__ = ["PLAN_COLUMNS", "plan"]

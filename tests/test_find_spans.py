@@ -229,7 +229,7 @@ def test_the_limit_of_one_patient_is_told_from_one_of_a_request() -> None:
         pytest.param(matches("A", "A", "B"), matches("B"), id="more of a patient with fewer"),
         pytest.param(matches("A", "A", "B"), matches("A", "C"), id="more of a patient without any"),
         pytest.param(matches("A", "B", "C"), matches("A"), id="one of each"),
-        pytest.param(matches("A", "A", "B"), [], id="nobody knows what is missing"),
+        pytest.param(matches("A", "A", "B"), [], id="it is not known what is missing"),
     ],
 )
 def test_any_other_answer_that_was_cut_off_is_one_of_a_request(

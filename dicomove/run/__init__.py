@@ -7,7 +7,7 @@ From a table to tasks::
 
     options                  the keywords of `move`, each checked alone
     cells                    further columns of a table: expected, patients, availability, SOP classes; those of paths
-    patients                 whose a study is: compares patient and accession number of a row with those of the PACS
+    patients                 compares the patient and accession number of a row with those of the PACS
     shared_rows              which rows share one C-MOVE: those with the same identifier that name the same patient
     tasks                    from rows to tasks: one for each identifier; what a plan and limits leave out, their order
     planned                  the table of `plan`: actions, numbers of instances, advice
@@ -41,6 +41,7 @@ Actions::
     channel                  the connection between a worker, in this process or elsewhere, and the run
     worker                   one attempt: asks what is there, moves, and compares the result with C-FIND and the disk
     moves                    the C-MOVEs or C-GETs of one attempt
+    whose                    whose a study is: asks the PACS for the patient of a typed row, before it is moved
     inventory                how many instances are expected, and which: the policy of ``verify=``
     reconciliation           compares what was expected with what came and what is on disk
     counting                 how many instances a PACS has of a row, for `plan` and for limits

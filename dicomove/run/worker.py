@@ -30,12 +30,13 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined, side_by_side
-from dicomove.run.patients import compared, whose
+from dicomove.run.patients import compared
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
+from dicomove.run.whose import whose
 
 #: A tape robot takes minutes where a disk takes seconds.
 _TIMES_AS_LONG: Final = 10
