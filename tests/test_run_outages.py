@@ -6,9 +6,11 @@ from collections.abc import Hashable, Iterable
 import pytest
 from hypothesis import given, strategies as st
 
+from dicomove.run.attempt import row_after
 from dicomove.run.outages import Outages
 from dicomove.run.pacing import Retry
 from dicomove.run.pacing.breaker import Breaker
+from tests.run_events import UNREACHABLE, task
 
 
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
@@ -202,3 +204,28 @@ def test_how_it_shows_itself() -> None:
 @pytest.mark.parametrize("attempts", [10**6, 10**9, 10**400], ids=["million", "billion", "more"])
 def test_a_run_that_retries_for_ever_begins_at_once(attempts: int) -> None:
     assert not Outages("auto", Retry(attempts)).pacs_is_lost(0.0)
+
+
+def down(retry: Retry, outage_timeout: float | str = 60.0) -> Outages:
+    """Return the outages of a run that could not reach its PACS at 0 s, and whose first probe has failed."""
+    outages = Outages(outage_timeout, retry)  # type: ignore[arg-type]  # a word of the test
+    outages.learn(task(0), row_after(UNREACHABLE), 0.0, one_too_many=False)
+    outages.probed(1.0, worked=False)
+    return outages
+
+
+def test_the_time_of_a_pause_does_not_count_for_an_outage() -> None:
+    outages = down(Retry(3))
+    assert outages.pacs_is_lost(60.0)
+    outages.sleep(10.0)
+    outages.sleep(30.0)
+    outages.wake(40.0)
+    outages.wake(50.0)
+    assert not outages.pacs_is_lost(89.0)
+    assert outages.pacs_is_lost(90.0)
+
+
+def test_a_run_with_very_many_attempts_waits_for_its_pacs() -> None:
+    outages = down(Retry(1000, wait=60), "auto")
+    outages.probed(10_000.0, worked=False)
+    assert not outages.pacs_is_lost(10_000.0)

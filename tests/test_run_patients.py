@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from dicomove.cohort import Identifier
-from dicomove.run.patients import beside, compared, contradicted, further_keys_of, named_by, other_person, patients_of
+from dicomove.run.patients import (
+    beside,
+    compared,
+    contradicted,
+    doubtful_keys,
+    further_keys_of,
+    is_of_unknown_patient,
+    named_by,
+    other_person,
+    patients_of,
+)
 
 STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
 OF_PATIENT = Identifier("STUDY", "PatientRoot", (("PatientID", "7"), ("StudyInstanceUID", "1.2")))
@@ -35,6 +46,11 @@ def test_a_pattern_and_a_list_are_not_compared() -> None:
 
 def test_a_cell_of_which_nothing_is_seen_is_not_compared() -> None:
     assert patients_of(pd.DataFrame({"PatientID": ["\u200e", "7"]})) == [(), ("7",)]
+
+
+def test_a_table_without_a_column_names_no_patient() -> None:
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2", "1.3"]})
+    assert (patients_of(table), further_keys_of(table)) == ([(), ()], {})
 
 
 def test_patients_beside_a_uid_are_those_of_all_its_rows() -> None:
@@ -79,3 +95,37 @@ def test_values_that_contradict(
 ) -> None:
     assert contradicted(there, named) == key
     assert other_person(there, named) == person
+
+
+def test_accession_numbers_beside_a_group_of_rows_are_compared_and_nothing_else_beside_them() -> None:
+    group = replace(STUDY, claims=(("PatientID", "7"), ("AccessionNumber", "B")))
+    further = further_keys_of(pd.DataFrame({"AccessionNumber": ["A"], "PatientName": ["X"]}))
+    assert named_by(group, [0], further) == (("AccessionNumber", "A"), ("AccessionNumber", "B"), ("PatientName", "X"))
+
+
+@pytest.mark.parametrize(
+    ("there", "named", "is_unknown"),
+    [
+        ({}, {"PatientID": ["7"]}, True),
+        (SHE, SHE | {"PatientID": ["7"]}, True),
+        ({"PatientID": ["8"]}, {"PatientID": ["7"]}, False),
+        ({}, SHE, True),
+        (SHE, SHE, False),
+        (SHE, {"PatientName": HE["PatientName"]}, True),
+        (SHE, SHE | {"PatientName": HE["PatientName"]}, False),
+        ({"PatientName": SHE["PatientName"]}, {"PatientBirthDate": SHE["PatientBirthDate"]}, True),
+    ],
+)
+def test_whether_anything_says_which_of_several_patients_a_study_is_of(
+    there: dict[str, list[str]], named: dict[str, list[str]], is_unknown: bool
+) -> None:
+    disputed = replace(STUDY, is_disputed=True)
+    assert is_of_unknown_patient(disputed, there, named, at_receiver=False) is is_unknown
+    assert not is_of_unknown_patient(STUDY, there, named, at_receiver=False), "no other row contradicts it"
+    if "PatientID" not in named:
+        assert is_of_unknown_patient(disputed, there, named, at_receiver=True) is is_unknown, "images have no names"
+
+
+def test_a_patient_id_that_no_row_names_is_not_in_doubt() -> None:
+    there = {"PatientID": ["7"], "PatientName": ["DOE^JANE"]}
+    assert doubtful_keys(there, {"PatientName": ["ROE^JOHN"]}, at_receiver=False) == ("PatientName",)

@@ -9,7 +9,7 @@ import pytest
 
 from dicomove.events import Arriving, RowFinished
 from dicomove.outcome import ALTOGETHER, Unverified
-from dicomove.receiver import OtherPatient, ReceivedRow
+from dicomove.receiver import LostFile, OtherPatient, ReceivedRow
 from dicomove.results import Row
 from dicomove.run.attempt import AttemptEnd, Lost, Moved, OnDisk, row_after
 from dicomove.run.requests import Task
@@ -123,7 +123,101 @@ def test_late_instances_are_not_durable_either_after_a_failure_of_the_disk() -> 
     assert "the disk has a fault" in (row.advice or "").lower()
 
 
+# Rows of one study that name different patients.
+
+
+def of_one_study(number: int, **more: Any) -> Task:
+    study = replace(task(0).identifier, claims=(("PatientID", str(number)),))
+    return replace(task(number, has_siblings=True, **more), identifier=study)
+
+
+@pytest.mark.parametrize(("receiver", "looks"), [(None, False), (0, True)])
+def test_a_row_begins_with_what_another_row_of_its_study_has_brought(receiver: int | None, looks: object) -> None:
+    """At a receiver, it sees what is there of it; an archive counts it for the first row."""
+    first, second, other = of_one_study(0, receiver=receiver), of_one_study(1, receiver=receiver), task(2)
+    results = results_of(first, second, other)
+    row = end_attempt(results, first, COMPLETE)
+    begun = results.beside(second)
+    assert (begun.first, begun.brought, begun.look_first) == (1, row, looks)
+    assert results.beside(replace(second, look_first=True)).look_first
+    assert results.beside(other).brought is None
+
+
+@pytest.mark.parametrize(
+    ("more", "end", "is_theirs"),
+    [
+        ({}, COMPLETE, True),
+        ({}, moved(BUSY), False),
+        ({"other_person": "PatientName"}, COMPLETE, False),
+        ({"other_person": "PatientName", "receiver": 0}, COMPLETE, True),
+        ({"receiver": 0}, PARTIAL, False),
+    ],
+)
+def test_only_a_complete_row_without_doubts_about_its_patient_counts_for_others(
+    more: dict[str, Any], end: Moved, is_theirs: object
+) -> None:
+    first, second = of_one_study(0, **more), of_one_study(1, **more)
+    results = results_of(first, second)
+    end_attempt(results, first, end)
+    assert (results.beside(second).brought is not None) == is_theirs
+
+
+@pytest.mark.parametrize(("receiver", "is_theirs"), [(None, False), (0, True)])
+def test_a_disputed_row_counts_for_others_only_at_a_receiver(receiver: int | None, is_theirs: object) -> None:
+    first, second = (
+        replace(one, identifier=replace(one.identifier, is_disputed=True))
+        for one in (of_one_study(0, receiver=receiver), of_one_study(1, receiver=receiver))
+    )
+    results = results_of(first, second)
+    end_attempt(results, first, COMPLETE)
+    assert (results.beside(second).brought is not None) == is_theirs
+
+
+def test_a_row_alone_with_its_study_is_kept_for_no_other() -> None:
+    one = task(0)
+    results = results_of(one)
+    end_attempt(results, one, COMPLETE)
+    assert results.beside(one).brought is None
+
+
 # What does not add up.
+
+
+@pytest.mark.parametrize(
+    ("other_person", "number"), [("PatientName", 2), ("PatientBirthDate", 2), ("PatientID", 0), (None, 0)]
+)
+def test_rows_that_name_another_person_than_the_pacs_are_counted(other_person: str | None, number: int) -> None:
+    one = replace(task(0), positions=(0, 1))
+    for end in (
+        moved(completed=3, failed=0, other_person=other_person),
+        OnDisk(Row("complete"), ReceivedRow(), other_person),
+    ):
+        results = results_of(one)
+        end_attempt(results, one, end)
+        assert results.other_persons == number
+
+
+def test_a_file_that_the_disk_lost_is_missing_once() -> None:
+    """A row that lacks it already names it."""
+    one = replace(task(0, receiver=0), positions=(0, 1))
+    results = results_of(one)
+    end_attempt(results, one, PARTIAL)
+    study = {"StudyInstanceUID": "1.2.0", "SeriesInstanceUID": "S"}
+    lost = [LostFile({**study, "SOPInstanceUID": uid}, "a fault of the disk") for uid in ("1.2", "1.3")]
+    assert [position for position, _, _ in results.with_lost(lost, 0)] == [0, 1]
+    found = [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(0)]
+    assert sorted(found) == [(row, uid) for row in ("row 0", "row 1") for uid in ("1.2", "1.3")]
+
+
+def test_a_file_that_the_disk_lost_is_missing_beside_the_instances_of_another_patient() -> None:
+    one = task(0, receiver=0)
+    results = results_of(one)
+    end_attempt(
+        results, one, replace(COMPLETE, received=ReceivedRow(held={"1.1": 512}, others=(other_patient("1.1"),)))
+    )
+    keys = {"StudyInstanceUID": "1.2.0", "SeriesInstanceUID": "S", "SOPInstanceUID": "1.1"}
+    results.with_lost([LostFile(keys, "a fault of the disk")], 0)
+    assert sorted(str(one["kind"]) for one in results.discrepancies(0)) == ["missing", "other_patient"]
 
 
 def test_the_discrepancies_of_a_receiver_are_those_of_the_rows_that_it_got() -> None:

@@ -215,6 +215,15 @@ def test_each_series_is_asked_for_once_and_never_more_than_the_limit() -> None:
     assert sorted(seen) == [f"1.{n}" for n in range(1, 7)]
 
 
+def test_a_part_tells_the_number_of_its_instances() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 50})
+    assert [(one.part.identifier.keys[-1][1], one.part.instances) for one in run.begin() if one.part] == [
+        ("1.2", 50),
+        ("1.1", 40),
+    ]
+
+
 def test_a_series_of_unknown_size_comes_last() -> None:
     run = large(concurrency=2)
     listed(run, {"1.1": None, "1.2": 1, "1.3": 79})
@@ -606,6 +615,7 @@ def test_a_worker_that_is_lost_leaves_the_row_in_doubt_with_what_was_sent() -> N
     instructions = [instruction for other in others for instruction in run.end(other, WENT)]
     row = only(Write, instructions).last.row
     assert (row.outcome, row.error, row.attempts) == ("interrupted", "executor_failed", 4)
+    assert [record.sent for record in only(Write, instructions).records] == [True] * 4
     assert run.look()[-1] == End()
 
 
@@ -777,6 +787,20 @@ def test_times_are_from_the_first_to_the_last() -> None:
     assert verdict.parts is not None
     assert verdict.parts.result is not None
     assert (verdict.parts.result.started_at, verdict.parts.result.duration_s) == (MIDNIGHT, 3.0)
+
+
+def test_parts_one_after_the_other_take_the_time_of_all() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40, "1.3": 40})
+    first, second = run.begin()
+    run.end(first, moved(completed=40, failed=0, warning=0, seconds=3.0), after_s=3)
+    (third,) = run.begin()
+    run.end(second, moved(completed=40, failed=0, warning=0, seconds=5.0), after_s=2)
+    run.end(third, moved(completed=40, failed=0, warning=0, seconds=4.0), after_s=2)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert verdict.parts.result.duration_s == 7.0
 
 
 def test_a_clock_that_is_set_back_makes_no_row_shorter() -> None:

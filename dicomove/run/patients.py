@@ -176,7 +176,7 @@ def doubtful_keys(
     >>> doubtful_keys({"PatientID": ["007"]}, {"PatientID": ["7"]}, at_receiver=True)
     ()
     """
-    values, known = there.get(_PATIENT, ()), named.get(_PATIENT, ())
+    values, known = there.get(_PATIENT), named.get(_PATIENT, ())
     if values and not at_receiver and all(is_alike(value, known) for value in values):
         return (_PATIENT,)
     return other_person(there, named)

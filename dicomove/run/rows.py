@@ -107,7 +107,7 @@ class RowResults:
 
     def beside(self, task: Task) -> Task:
         """Return a task that begins with the result of other rows with the same keys, if these are complete."""
-        row = self._brought.get(task.level_and_keys) if task.has_siblings else None
+        row = self._brought.get(task.level_and_keys)
         if row is None:
             return task
         return replace(task, brought=row, look_first=task.look_first or task.receiver is not None)

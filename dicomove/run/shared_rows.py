@@ -143,15 +143,14 @@ def _claims(group: _Group, rows: Sequence[int], claims: Mapping[int, Claims]) ->
 def _disputed(groups: Collection[_Group], claims: Mapping[int, Claims]) -> set[Hashable]:
     """Return the patients of a study that contradict each other; it is of one of them at the most."""
     people: dict[Hashable, dict[str, tuple[str, ...]]] = {}
-    for group in groups:
+    for group in (one for one in groups if one.who is not None):
         known = people.setdefault(group.who, {})
         for row in group.rows:
-            for name in (_PATIENT, *PERSON) if group.who is not None else ():
+            for name in (_PATIENT, *PERSON):
                 known[name] = different((*known.get(name, ()), *claims[row].get(name, ())))
-    people.pop(None, None)
     first, found = list(people.items())[:_MOST_COMPARED], set()
-    for who, known in people.items() if len(people) > 1 else ():
+    for who, known in people.items():
         for other, values in first:
-            if who != other and contradicted(known, values):
+            if contradicted(known, values):
                 found |= {who, other}
     return found
