@@ -24,16 +24,29 @@ SETTINGS = {
     "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
 }
 
+#: The longest wait for each of the two steps of opening a notebook, in seconds.
+OPENING_S = 65
+
 IS_OPEN = "window.jupyterapp?.shell?.currentWidget?.sessionContext != null"
 SHOWN = "() => [...(window.jupyterapp?.shell?.widgets('main') ?? [])].map(widget => widget.title.label)"
 
 # "Idle" in the status bar comes too early: a cell that is run before all of these is lost.
-READY = """async () => {
-    const panel = window.jupyterapp.shell.currentWidget;
-    await panel.context.ready;
-    await panel.revealed;
-    await panel.sessionContext.ready;
-    await panel.sessionContext.session.kernel.info;
+# It returns what has not come in time.
+READY = """async seconds => {
+    let awaited = 'the notebook';
+    const ready = async () => {
+        const panel = window.jupyterapp.shell.currentWidget;
+        await panel.context.ready;
+        awaited = 'the view of the notebook';
+        await panel.revealed;
+        awaited = 'the session';
+        await panel.sessionContext.ready;
+        awaited = 'the answer of the kernel';
+        await panel.sessionContext.session.kernel.info;
+        awaited = null;
+    };
+    await Promise.race([ready(), new Promise(resolve => setTimeout(resolve, seconds * 1000))]);
+    return awaited;
 }"""
 
 ADD_AND_RUN = """source => {
@@ -172,21 +185,22 @@ class Notebook:
         self.path.write_text(json.dumps(empty))
         self.page = page
         self._open(f"{address}/lab/workspaces/{kernel}/tree/{self.path.name}?reset")
-        page.evaluate(READY)
 
     def _open(self, url: str) -> None:
-        """Open the notebook; load the page again if it shows no notebook, as a person would."""
+        """Open the notebook; load the page again if it does not come to life, as a person would."""
         said: list[str] = []
         self.page.on("console", lambda message: said.append(message.text))
         self.page.on("requestfailed", lambda request: said.append(f"{request.failure}: {request.url}"))
         for _ in range(2):
             self.page.goto(url)
             try:
-                self.page.wait_for_function(IS_OPEN, timeout=90_000)
+                self.page.wait_for_function(IS_OPEN, timeout=OPENING_S * 1000)
             except WaitedInVain:
                 said.append(f"JupyterLab shows {self.page.evaluate(SHOWN)}")
-            else:
+                continue
+            if (awaited := self.page.evaluate(READY, OPENING_S)) is None:
                 return
+            said.append(f"JupyterLab waits for {awaited}")
         raise AssertionError("\n".join(said))
 
     def run(self, source: str) -> Cell:
