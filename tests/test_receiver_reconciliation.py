@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.receiver.receiver import DISCREPANCY_COLUMNS
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.testing.associations import Listener, Originator
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Abort, Close, Fault, Release, Request
 from dicomove.testing.faults.injector import Chain
 from dicomove.testing.responder import SubOperations
 from dicomove.testing.server import QueryRetrieveScp
@@ -279,6 +280,32 @@ def test_the_wait_for_late_instances_without_an_expected_number(slow: dm.Receive
     with receiving.pacs(slow, *late, source=source) as pacs:
         result = receiving.move(receiving.studies(source), pacs, slow, verify="arrivals")
     assert receiving.row(result, "outcome", "received", "missing") == ("unconfirmed", 6, None)
+
+
+@dataclass(frozen=True)
+class GoesOnAlone(Fault):
+    """The association of the C-MOVE breaks, and the PACS sends the instances all the same."""
+
+    send: Callable[[], object]
+    order: Exception
+
+    def on_request(self, request: Request) -> None:  # noqa: ARG002 (as in `Fault`)
+        threading.Timer(_LONG_QUIET_S / 3, self.send).start()
+        raise self.order
+
+
+@pytest.mark.parametrize("order", [Close(), Close(reset=True), Abort(), Release()], ids=repr)
+def test_instances_are_waited_for_after_a_broken_association(order: Exception, slow: dm.Receiver) -> None:
+    source = fresh()
+    ended: list[RowFinished] = []
+    breaks = GoesOnAlone(lambda: receiving.send(slow, *source.instances_of_all()), order)
+    with receiving.pacs(slow, breaks, source=source) as pacs:
+        rows = receiving.studies(source).assign(NumberOfStudyRelatedInstances=WHOLE)
+        started = time.monotonic()
+        result = receiving.move(rows, pacs, slow, progress=noting(ended), retry=None)
+    assert [(event.outcome, event.instances) for event in ended] == [("complete", WHOLE)]
+    assert receiving.row(result, "outcome", "status", "received", "attempts") == ("complete", None, WHOLE, 1)
+    assert time.monotonic() - started >= _LONG_QUIET_S / 3
 
 
 def test_late_instances_count_if_the_run_goes_on(tmp_path: Path) -> None:

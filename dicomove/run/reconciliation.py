@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
@@ -23,6 +24,9 @@ from dicomove.receiver import OtherPatient, ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
 from dicomove.run.questions import Listed
+
+#: The association ended early, and not for lack of time: after a silence, or a total time, nothing is waited for.
+_BROKEN_OFF: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
 
 
 def reconcile(
@@ -202,10 +206,15 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
 
 
 def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
-    """Return the number of arrivals that ends the wait; ``None`` if it is unknown."""
-    if not reports_success(evidence):
+    """Return the number of arrivals that ends the wait; ``None`` if it is unknown.
+
+    A PACS that broke the association off may go on sending all that it was asked for.
+    """
+    broke_off = evidence.status is None and evidence.problem in _BROKEN_OFF and not evidence.cancelled
+    if not (broke_off or reports_success(evidence)):
         return evidence.counts.moved or 0
-    known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
+    announced = evidence.counts.total if broke_off else evidence.counts.moved
+    known = [number for number in (expected_in_table, announced) if number is not None]
     return max(known) if known else None
 
 
