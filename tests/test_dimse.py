@@ -399,6 +399,49 @@ def test_a_late_response_is_not_taken_for_the_next_answer() -> None:
     assert sent[0] != sent[1]
 
 
+STRAY: dict[str, tuple[dict[str, int | str], bytes | None, int | None]] = {
+    "C-ECHO": ({"CommandField": 0x0030, "AffectedSOPClassUID": "1.2.840.10008.1.1"}, None, 0x0000),
+    "N-EVENT-REPORT": ({"CommandField": 0x0100, "AffectedSOPClassUID": "1.2.840.10008.1.20.1"}, bytes(10), 0x0211),
+    "C-STORE": ({"CommandField": 0x0001, "AffectedSOPInstanceUID": "1.2.3"}, bytes(10), 0x0211),
+    "C-CANCEL": ({"CommandField": 0x0FFF, "MessageIDBeingRespondedTo": 3}, None, None),
+}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("name", STRAY)
+def test_a_request_of_the_pacs_between_its_responses_is_answered(name: str, is_first: bool) -> None:
+    """The association stays clean: the next request uses it, too."""
+    command, data, status = STRAY[name]
+    heard: list[Message] = []
+
+    def play(association: Association, message: Message) -> None:
+        deadlines = Deadlines(Deadline(20, IdleTimeout, "the test"))
+        if not is_first:
+            pending(association, message)
+        association.send(Message(message.context_id, {"MessageID": 77, **command}, data), deadlines)
+        if status is not None:
+            heard.append(association.receive(deadlines))
+        respond(association, message, 0x0000, counts(None, 5))
+
+    with playing(play) as pacs, servers.relay(pacs.port) as relay, dm.MoveScu(impatient(relay.port)) as scu:
+        assert [scu.move_study(STUDY, SINK).completed for _ in range(2)] == [5, 5]
+        assert scu.find_scu().find_studies({"PatientID": "7"}).error is None
+        assert relay.connections == 1
+    answers = [(one.number("MessageIDBeingRespondedTo"), one.number("Status")) for one in heard]
+    assert answers == ([] if status is None else [(77, status)] * 3)
+
+
+def test_requests_of_the_pacs_are_not_signs_of_progress() -> None:
+    def play(association: Association, message: Message) -> None:
+        deadlines = Deadlines(Deadline(20, IdleTimeout, "the test"))
+        while True:
+            association.send(Message(message.context_id, {"CommandField": 0x0030, "MessageID": 77}), deadlines)
+            association.receive(deadlines)
+
+    with playing(play) as pacs, within(LIMIT_S):
+        assert move(pacs).error == "idle_timeout"
+
+
 def test_message_ids_are_unique_and_wrap_around() -> None:
     seen: list[int | None] = []
 

@@ -301,6 +301,14 @@ UNREADABLE: Final = {
 }
 
 
+@pytest.mark.parametrize("size", range(4))
+def test_a_context_without_a_number_or_a_result_leaves_the_others(size: int) -> None:
+    request = read_request(body(item(0x20, bytes(size)), proposed(), item(0x20, bytes(size))))
+    assert request.contexts == read_request(body(proposed())).contexts
+    answer = read_answer(body(item(0x21, bytes(size)), answered(), item(0x21, bytes(size))))
+    assert answer.results == read_answer(body(answered())).results
+
+
 def test_a_request_without_a_context_asks_for_nothing_and_an_answer_without_one_accepts_nothing() -> None:
     with pytest.raises(InvalidResponse, match="an A-ASSOCIATE-RQ of 114 bytes, without presentation contexts"):
         read_request(body())

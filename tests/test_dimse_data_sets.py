@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, strategies as st
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -25,6 +26,7 @@ from dicomove.dimse.data_sets import (
     raw_elements,
     split_charset,
 )
+from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message
 from dicomove.errors import InvalidResponse
 
@@ -186,3 +188,24 @@ def test_an_answer_that_is_cut_off_is_refused(length: int) -> None:
 )
 def test_the_instances_that_a_response_lists_as_failed(data: bytes | None, expected: tuple[str, ...]) -> None:
     assert failed_uids(Message(1, {"Status": 0xB000}, data), ImplicitVRLittleEndian) == expected
+
+
+EVERY = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
+
+
+@pytest.mark.parametrize("negotiated", EVERY)
+@pytest.mark.parametrize("used", EVERY)
+@pytest.mark.parametrize("first", ["SpecificCharacterSet", "RetrieveAETitle", "PatientID", "StudyInstanceUID"])
+def test_an_answer_is_read_in_the_transfer_syntax_that_its_first_element_shows(
+    negotiated: str, used: str, first: str
+) -> None:
+    answer = Dataset()
+    for keyword in ("SpecificCharacterSet", "RetrieveAETitle", "PatientID", "StudyInstanceUID"):
+        setattr(answer, keyword, {"SpecificCharacterSet": "ISO_IR 192", "StudyInstanceUID": "1.2.3"}.get(keyword, "X"))
+    answer.PatientName, answer.NumberOfStudyRelatedInstances, answer.Rows = "Mueller^A", 7, 515
+    for before in [element.tag for element in answer if element.tag < tag_for_keyword(first)]:
+        del answer[before]
+    match = decode_match(encode(answer, used), negotiated)
+    assert match["StudyInstanceUID"] == "1.2.3"
+    assert match["Rows"] == "515"
+    assert match.get("PatientID", "X") == "X"

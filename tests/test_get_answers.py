@@ -78,3 +78,13 @@ def test_a_response_to_another_request_is_skipped(receiver: dm.Receiver) -> None
         Close(),
     )
     assert result.status == "0xA701"
+
+
+def test_a_list_of_as_many_failed_instances_as_a_count_can_name(receiver: dm.Receiver) -> None:
+    listed = [f"1.2.826.0.1.3680043.8.498.{number:038}" for number in range(0xFFFE)]
+    data = pdus.element(0x0008, 0x0058, "\\".join(listed).encode() + b" ")
+    assert len(data) > 1 << 22
+    final = Respond(status=0xA702, data=data)
+    result, _ = got(receiver, ReadRequest(), final, AwaitRelease(), Close())
+    assert result.status == "0xA702"
+    assert result.failed_sop_instance_uids == tuple(listed)

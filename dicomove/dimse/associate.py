@@ -253,7 +253,12 @@ def _scp_role(sop_class: str) -> bytes:
 
 def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, bytes]]:
     items = [*_items(body[_ASSOCIATE_HEAD.size :], {context: "presentation context"})]
+    # One without a number or a result cannot be answered; the others beside it can.
+    cut = [content for kind, content in items if kind == context and len(content) < SHORT_PDU_BYTES]
+    items = [(kind, content) for kind, content in items if kind != context or len(content) >= SHORT_PDU_BYTES]
     kinds = {kind for kind, _ in items}
+    if cut and context not in kinds:
+        _refuse_field("presentation context without a number or a result", cut[0])
     # An answer without a context accepts none; a request without one asks for nothing.
     is_answer = context == _ANSWERED and len(body) >= _ASSOCIATE_HEAD.size
     is_readable = context in kinds or (is_answer and (not kinds or kinds & {_APPLICATION, _USER}))
@@ -317,8 +322,6 @@ def _result(content: bytes) -> ContextResult:
 
 def _syntaxes(context: bytes) -> list[tuple[int, str]]:
     """Return the abstract and transfer syntaxes of a presentation context."""
-    if len(context) < SHORT_PDU_BYTES:
-        _refuse_field("presentation context without a number or a result", context)
     return [(kind, _uid(content)) for kind, content in _items(context[SHORT_PDU_BYTES:], _SYNTAX_NAMES)]
 
 

@@ -14,12 +14,12 @@ from functools import lru_cache
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomove.dimse.messages import Message
@@ -95,6 +95,7 @@ _PLAIN_IF_EMPTY: Final = {*_PADDING, "AS", "DS", "DT", "IS", "LT", "PN", "ST"}
 #: Text with the same bytes in every character set, without blanks at its ends.
 _PLAIN_TEXT: Final = re.compile(r"([!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?)?")
 _LONGEST_EXPLICIT: Final = 0xFFFE
+_ORDERS: Final[tuple[Literal["little", "big"], ...]] = ("little", "big")
 _NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
 
 logger = logging.getLogger("dicomove.dimse")
@@ -181,7 +182,7 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
         The bytes are not a data set in this transfer syntax.
     """
     try:
-        data_set = decode(data, transfer_syntax)
+        data_set = decode(data, _found_syntax(data, transfer_syntax))
         elements = dict(_raw(data_set))
     except Exception as error:  # damaged bytes make pydicom raise exceptions of many types
         message = "an identifier that cannot be decoded"
@@ -197,7 +198,7 @@ def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
 
     pydicom would warn about an unknown one in the middle of an exchange.
     """
-    syntax = UID(transfer_syntax)
+    syntax = UID(_found_syntax(data, transfer_syntax))
     order = "<" if syntax.is_little_endian else ">"
     tag, length = (struct.Struct(f"{order}{form}") for form in ("HH", "I" if syntax.is_implicit_VR else "xxH"))
     start = 0
@@ -209,6 +210,30 @@ def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
             return data[begin:end], data[:start] + data[end:]
         start = end
     return b"", data
+
+
+def _found_syntax(data: bytes, transfer_syntax: str) -> str:
+    """Return the transfer syntax of an identifier: the negotiated one, unless its first element shows another one.
+
+    An element shows Explicit VR by the VR that belongs to its tag: as a length, these bytes would be too long.
+    """
+    if len(data) < _HEADER_BYTES:
+        return transfer_syntax
+    vr = data[4:6].decode("latin-1")
+    little, big = (int.from_bytes(data[0:2], order) << 16 | int.from_bytes(data[2:4], order) for order in _ORDERS)
+    is_implicit = int.from_bytes(data[4:8], "little") <= len(data) - _HEADER_BYTES
+    if vr == _vr(little):
+        return transfer_syntax if is_implicit else ExplicitVRLittleEndian
+    if vr == _vr(big) and not is_implicit:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if is_implicit and _vr(little) else transfer_syntax
+
+
+def _vr(tag: int) -> str:
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return ""
 
 
 def uids(value: bytes | None) -> tuple[str, ...]:

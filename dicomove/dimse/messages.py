@@ -53,7 +53,9 @@ _NUMBER_BYTES: Final = 2
 _CUT_OFF: Final = (1, 0, 0)
 
 _LONGEST_COMMAND: Final = 1 << 16
-_LONGEST_DATA: Final = 1 << 26
+#: The longest data set in memory. A list of as many failed instances as a count can name has 4 MiB.
+LONGEST_DATA: Final = 1 << 26
+_SUCCESS, _UNRECOGNIZED_OPERATION = 0x0000, 0x0211
 #: Characters of a value of VR LO (PS3.5 6.2).
 _LONGEST_COMMENT: Final = 64
 
@@ -190,7 +192,7 @@ class MessageAssembler:
 
     def _gather(self, data: memoryview) -> None:
         self._data += data
-        if len(self._data) > _LONGEST_DATA:
+        if len(self._data) > LONGEST_DATA:
             message = "a data set that does not end"
             raise InvalidResponse(message)
 
@@ -263,6 +265,11 @@ def respond(
         **{f"NumberOf{name.title()}Suboperations": count for name, count in counts.items() if count is not None},
     }
     return Message(request.context_id, command, data)
+
+
+def status_without_service(field: int) -> int:
+    """Return the Status of the answer to a request that asks for no service of ours (PS3.7 9.3.5, C.5.23)."""
+    return _SUCCESS if field == C_ECHO_RQ else _UNRECOGNIZED_OPERATION
 
 
 def encode_command(message: Message) -> bytes:

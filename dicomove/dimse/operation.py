@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 
 from dicomove.dimse.association import Association, Context, DataSetDeadline, final_response
 from dicomove.dimse.deadlines import Check, Deadline, Deadlines
-from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
+from dicomove.dimse.messages import (
+    C_CANCEL_RQ,
+    MEDIUM,
+    RESPONSE,
+    Command,
+    Message,
+    is_response_to,
+    respond,
+    status_without_service,
+)
 from dicomove.dimse.state import State
 from dicomove.errors import (
     AssociationAborted,
@@ -94,8 +103,7 @@ class DimseOperation:
         silence = self._silence("first_response_timeout", last_activity)
         while True:
             response = self._receive(Deadlines(silence, DataSetDeadline(self._announced), *deadlines, check=check))
-            status = self.status_of(response)
-            if status is None:
+            if self._is_request(response, *deadlines) or (status := self.status_of(response)) is None:
                 continue
             yield response
             if category(status) != "pending":
@@ -120,6 +128,17 @@ class DimseOperation:
             message = "an answer that belongs to another kind of request, or without a status"
             raise InvalidResponse(message)
         return status
+
+    def _is_request(self, message: Message, *deadlines: Deadline) -> bool:
+        """Whether a message is a request of the PACS; answer it, because the PACS may wait for that."""
+        field = message.number("CommandField")
+        if not field or field & RESPONSE or message.number("Status") is not None:
+            return False
+        logger.info("a request of the PACS, %#06x, came between its responses", field)
+        if field != C_CANCEL_RQ:
+            sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
+            self._association.send(respond(message, status_without_service(field)), Deadlines(sending, *deadlines))
+        return True
 
     def _receive(self, deadlines: Deadlines) -> Message:
         """Return the next message; a final response counts, also if its announced data set never comes."""

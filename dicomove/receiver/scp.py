@@ -10,14 +10,15 @@ from dicomove.dimse.association import Association, DataSetDeadline, final_respo
 from dicomove.dimse.deadlines import Check, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
-    C_ECHO_RQ,
     C_STORE_RQ,
+    LONGEST_DATA,
     NO_DATA_SET,
     RESPONSE,
     Message,
     MessageAssembler,
     Sink,
     respond,
+    status_without_service,
 )
 from dicomove.dimse.opening import Peer
 from dicomove.dimse.state import ENDED_BY_PDU
@@ -26,9 +27,7 @@ from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage
 
-_UNRECOGNIZED_OPERATION: Final = 0x0211
 _CANNOT_UNDERSTAND: Final = 0xC000
-_LONGEST_RESPONSE: Final = 1 << 22
 
 
 class StorageScp:
@@ -148,7 +147,7 @@ class StorageScp:
 
     def _gather(self, data: memoryview) -> None:
         self._gathered += data
-        if len(self._gathered) > _LONGEST_RESPONSE:
+        if len(self._gathered) > LONGEST_DATA:
             message = "a response that does not end"
             raise InvalidResponse(message)
 
@@ -269,6 +268,4 @@ def _discard(_: memoryview) -> None:
 
 def _status(field: int) -> int:
     """Return the Status of the answer to a request without a data set."""
-    if field == C_STORE_RQ:
-        return _CANNOT_UNDERSTAND
-    return SUCCESS if field == C_ECHO_RQ else _UNRECOGNIZED_OPERATION
+    return _CANNOT_UNDERSTAND if field == C_STORE_RQ else status_without_service(field)
