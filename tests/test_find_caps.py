@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import datetime as dt
 import random
 import re
@@ -19,9 +18,7 @@ from pydicom import Dataset, dcmread
 import dicomove as dm
 from dicomove.dimse import FindResult
 from dicomove.search.capped import ask_whole
-from dicomove.search.cutter import Cutter
 from dicomove.search.limits import KnownLimits
-from dicomove.search.spans import Moment, Span
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.synthetic import synthetic_instances
@@ -31,46 +28,6 @@ TODAY = dt.date(2026, 11, 25)
 SUCCESS = "0x0000"
 ALL = pd.DataFrame({"PatientID": ["SYN*"]})
 Study = dict[str, str]
-
-
-# ----------------------------------------------------------------------------------------------- the spans, alone
-
-
-def questions(studies: Sequence[Moment], cap: int) -> tuple[int, int]:
-    """Cut a search in an archive that gives the earliest studies; return its parts, and the studies found."""
-    ordered = sorted((day, minute or 0) for day, minute in studies)
-    cutter = Cutter(Span(), cap, ordered[:cap], today=TODAY)
-    number, found = 1, 0
-    while (span := cutter.next()) is not None:
-        number += 1
-        begin = bisect.bisect_left(ordered, (span.first, span.begin))
-        end = bisect.bisect_right(ordered, (span.last, span.end))
-        if end - begin >= cap:
-            assert cutter.is_cut_off(span)
-        else:
-            cutter.is_complete(span, list(ordered[begin:end]))
-            found += end - begin
-    return number, found
-
-
-@pytest.mark.parametrize("cap", [100, 500, 1000])
-def test_a_million_studies_take_at_most_twice_the_number_of_full_answers(cap: int) -> None:
-    million = 1_000_000
-    first = dt.date(2024, 1, 1).toordinal()
-    minutes = (study * 366 * 1440 // million for study in range(million))
-    number, found = questions([(first + minute // 1440, minute % 1440) for minute in minutes], cap)
-    assert found == million
-    assert number <= 2 * million / cap
-
-
-def test_busy_hours_and_weekends_are_learnt() -> None:
-    chance = random.Random(1)
-    first = dt.date(2016, 1, 1).toordinal()
-    days = [day for day in range(first, first + 3650) if day % 7 not in (0, 6)]
-    studies = [(chance.choice(days), int(60 * min(max(chance.gauss(12, 3), 0), 23.9))) for _ in range(200_000)]
-    number, found = questions(studies, 500)
-    assert found == 200_000
-    assert number <= 2 * 200_000 / 500
 
 
 # ------------------------------------------------------------------------------------ any archive, with any limit
@@ -166,6 +123,43 @@ def test_studies_without_a_time_in_a_day_that_is_cut_are_said_to_be_in_doubt() -
     timed = {study["StudyInstanceUID"] for study in studies if study["StudyTime"]}
     assert timed <= _uids(result)
     assert result.error == "capped" or len(result) == 60
+
+
+def busy(a_day: int) -> list[Study]:
+    """Return so many studies on each of 40 days: nearly as many as the limit of 100."""
+    return _archive([(day, study * 1440 // a_day) for day in range(40) for study in range(a_day)], 100)
+
+
+@pytest.mark.parametrize(("place", "error"), [(0, "capped"), (1, None)], ids=["one is known", "none is known"])
+def test_studies_without_a_time_in_busy_days_are_said_to_be_in_doubt(place: int, error: str | None) -> None:
+    """No day has too many, and still some are asked in parts."""
+    studies = busy(97)
+    studies[97 * 30]["StudyTime"] = ""
+    archive = CappedArchive(studies, 100, of_a_patient=False, status=SUCCESS, order=0)
+    archive.studies.sort(key=lambda study: bool(study["StudyTime"]) != bool(place))
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
+    result = ask_whole(archive.ask, keys, KnownLimits(), TODAY)
+    assert {study["StudyInstanceUID"] for study in studies if study["StudyTime"]} <= _uids(result)
+    assert result.error == error
+    assert error or "Studies without a date or time may be lacking" in (result.advice or "")
+
+
+def test_patients_are_asked_by_whole_days() -> None:
+    """A date of birth has no time."""
+    births = busy(97)
+    archive = CappedArchive(births, 100, of_a_patient=False, status=SUCCESS, order=0)
+    asked: set[str] = set()
+
+    def ask(keys: Mapping[str, str | list[str]]) -> FindResult:
+        asked.update(keys)
+        found = archive.ask({"StudyDate": keys["PatientBirthDate"], "StudyTime": ""})
+        matches = [{"PatientID": one["StudyInstanceUID"], "PatientBirthDate": one["StudyDate"]} for one in found]
+        return FindResult(tuple(matches), found.status, found.error)
+
+    keys = {"QueryRetrieveLevel": "PATIENT", "PatientID": "", "PatientName": "*", "PatientBirthDate": ""}
+    result = ask_whole(ask, keys, KnownLimits(), TODAY)
+    assert asked == {*keys}
+    assert (len(result), result.error) == (len(births), None)
 
 
 def test_a_limit_within_one_minute_is_said() -> None:

@@ -173,7 +173,9 @@ class _Search:
         by_date = self.by_date
         if by_date.is_silent:
             return False, ["the PACS gives nothing more: ask again later"]
-        undated = len(by_date.moments()) < len(self.asked.found)
+        moments = by_date.moments()
+        undated = len(moments) < len(self.asked.found)
+        undated |= by_date.cut_days and any(minute is None for _, minute in moments)
         is_small = len(self.asked.found) <= _MOST_SWEPT * max(self.asked.limits.most or self.asked.longest, 1)
         if undated or by_date.is_ignored or is_small or len(by_date.left) > _MOST_LEFT:
             is_needed = undated or by_date.is_ignored or bool(by_date.left) or self.asked.limits.hides is not None
@@ -185,7 +187,7 @@ class _Search:
         samples = max(_MOST_SWEPT // 2, by_date.parts // 40)
         if self.by_text.samples_have_more(samples):
             return self._swept(is_needed=True)
-        return True, [f"what has no date was looked for in {samples} samples"] if self.by_text.parts else []
+        return True, [f"what has no {self._needed} was looked for in {samples} samples"] if self.by_text.parts else []
 
     def _swept(self, *, is_needed: bool) -> tuple[bool, list[str]]:
         known = len(self.asked.found)
@@ -193,7 +195,13 @@ class _Search:
             return True, []
         if is_needed or len(self.asked.found) > known:
             return False, []
-        return True, [f"{self.axis.plural} without a date may be lacking: the PACS does not tell them in parts"]
+        said = f"{self.axis.plural} without a {self._needed} may be lacking: the PACS does not tell them in parts"
+        return True, [said]
+
+    @property
+    def _needed(self) -> str:
+        """What a match needs to be in one of the parts."""
+        return "date or time" if self.by_date.cut_days else "date"
 
     def _is_in(self, span: Span, match: Match) -> bool:
         known = self.by_date.moment(match)

@@ -105,7 +105,7 @@ class Choice:
         reference = date if isinstance(date, dt.date) else None
         chosen = _best(studies, self.matches, reference) if self.matches != "one" else []
         if len(chosen) != 1:
-            may_help = self.matches == "nearest" and len(chosen) > 1 and not isinstance(reference, dt.datetime)
+            may_help = self.matches == "nearest" and bool(chosen) and not isinstance(reference, dt.datetime)
             times = [_seconds(studies[uid][0].get(_TIME, "")) for uid in chosen]
             equal = f"{len(chosen)} of them are equally {self.matches}" if chosen else "one of them has no date"
             why = "" if self.matches == "one" else equal
@@ -316,7 +316,7 @@ def _alike(answer: Answer, asked: Mapping[str, object]) -> Answer:
     return replace(
         answer,
         matches=kept,
-        advice=sentences(said, several or "", answer.advice or ""),
+        advice=sentences(said, several or "", answer.advice or "") or None,
         loose=", ".join(different) or None,
         several_patients=several is not None,
     )

@@ -65,10 +65,9 @@ class Cutter:
         if not self._todo:
             return None
         rest = self._todo.pop()
-        if not self._rate or rest.is_open:
-            return rest
-        span = self._chosen(rest, self._target / self._rate)
+        span = rest if not self._rate or rest.is_open else self._chosen(rest, self._target / self._rate)
         self._todo += _rest(rest, span)
+        self.cut_days |= not span.has_whole_days
         return span
 
     def is_complete(self, span: Span, moments: Iterable[Moment]) -> None:
@@ -93,7 +92,6 @@ class Cutter:
         halves = span.halves()
         if not halves or (span.first == span.last and not self._by_time):
             return False
-        self.cut_days |= span.first == span.last
         if span.is_open:
             self._todo += halves[::-1]
         elif longest is not None and self._knows_rate:
@@ -108,10 +106,10 @@ class Cutter:
 
     def _chosen(self, rest: Span, mass: float) -> Span:
         """Return the beginning of a span with this mass, in whole days if possible."""
-        if rest.first < rest.last or rest.has_whole_days:
+        if rest.has_whole_days:
             last = self._last_day(rest, mass)
-            if last >= rest.first:
-                return Span(rest.first, last, rest.begin, rest.end)
+            if last >= rest.first or not self._by_time:
+                return Span(rest.first, max(last, rest.first))
         day, minute, left = rest.first, rest.begin, mass
         while minute <= rest.end:
             step = min(HOUR - minute % HOUR, rest.end + 1 - minute)
