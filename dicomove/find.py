@@ -22,7 +22,7 @@ from dicomove.cohort import (
     is_query,
     own_copy,
     unasked_columns,
-    uncompared_index,
+    uncompared_keys,
     with_digests,
     without_marks,
 )
@@ -286,7 +286,7 @@ def _before_asking(
     found = [] if is_clear else unasked_columns(table, by_uid=any(by_uid), level=asked[0].level)
     if found:
         yield f"rows are asked without a column that may be meant. {' '.join(found)}", CohortWarning
-    elif uncompared := uncompared_index(table):
+    elif uncompared := uncompared_keys(table):
         yield uncompared, CohortWarning
     partial = sum(bool(query.blank) for query in asked)
     if partial:

@@ -67,6 +67,7 @@ def test_a_key_that_some_rows_fill_is_said_by_the_others() -> None:
         (["PatientID", "PatientID.1"], "'PatientID.1'"),
         (["mrn", "mrn 2"], "'mrn 2'"),
         (["PatientID", "AccessionNumber", "AccessionNumber_y"], "'AccessionNumber_y'"),
+        (["PatientID", "PatientID_right"], "'PatientID_right'"),
         (["PatientID", "StudyDate", "StudyDate_2"], None),
         (["PatientID", "PatientID_other", "T1", "visit_2"], None),
     ],
@@ -151,6 +152,27 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"exam": ["1.2.840.113619.2.55.3", ""]}, "'exam' holds UIDs"),
+        ({"key": ["2.25.329800735698586629295641978511506172918"] * 2}, "'key' holds UIDs"),
+        ({"variable": ["age", "AccessionNumber"], "value": ["50", "A1"]}, "The cells of 'variable' name keys (Acc"),
+        ({"field_name": ["exam_date", "accession"]}, "name keys (StudyDate, AccessionNumber)"),
+        ({"version": ["1.2.840", "10.20.30.40"]}, None),
+        ({"exam": ["1.2.840.113619.2.55.3", "see the letter"]}, None),
+        ({"FrameOfReferenceUID": ["1.2.840.113619.2.55.3"] * 2}, None),  # it is known, and another UID
+        ({"AccessionNumber": ["A1", "A2"], "exam": ["1.2.840.113619.2.55.3"] * 2}, None),
+        ({"StudyInstanceUID": ["1.2.3", "1.2.4"], "frame": ["1.2.840.113619.2.55.3"] * 2}, None),
+        ({"tag": ["00080050", "00080020"], "arm": ["case", "control"]}, None),
+        ({"measure": [1.5, None], "visits": [[1], [2]]}, None),
+    ],
+)
+def test_a_column_whose_cells_are_keys_is_named(columns: dict[str, list[object]], named: str | None) -> None:
+    said = " ".join(unasked_columns(pd.DataFrame({"PatientID": ["7", "8"], **columns}), by_uid=False))
+    assert (named in said) if named else not said
+
+
+@pytest.mark.parametrize(
     "header",
     [
         *("remission", "MR", "unit", "chart", "journal", "person_years", "性別", "年齢", "备注"),
@@ -174,6 +196,7 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
             "pat_age",
         ),
         *("PatientWeight", "exam_normal", "exam_abnormal", "case_notes", "order_node", "val_acc", "subject_age"),
+        *("DATSCAN", "DT-MRI", "ct_data", "ct_dose", "us_status", "death_dt", "visit_date", "acquisition_nr"),
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
 )
@@ -186,6 +209,7 @@ def test_other_words_are_left_alone(header: str) -> None:
     "header",
     [
         *("scan_date", "Untersuchungsdatum", "Study Date/Time", "StudyDateTime", "Datum", "date", "fecha de estudio"),
+        *("MRI_date", "ct_datum", "Datum CT", "study_dt", "exam_dt", "scan_date_2", "performed_date", "AcqDate"),
         *(
             "date de l'examen",
             "Data esame",

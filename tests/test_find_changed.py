@@ -503,3 +503,25 @@ def test_a_patient_that_is_the_index_is_not_compared_and_named(pacs: RunningPacs
             use()
         assert len(told) == 1
     dm.move(found.set_index("PatientID"), pacs, to, progress=False)  # the PACS has said it
+
+
+def test_a_key_that_a_merge_has_renamed_is_not_compared_and_named(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    clinical = pd.DataFrame({"arm": ["a", "b", "c"], "PatientID": COHORT["PatientID"][::-1].tolist()})
+    merged = found.assign(arm=["a", "b", "c"]).merge(clinical, on="arm")
+    typed = pd.DataFrame({"StudyInstanceUID": UIDS, "Accession Number (RIS)": "A1"})
+    for table, named in ((merged, "'PatientID_x' .* 'PatientID_y'"), (typed, "'Accession Number .RIS.'")):
+        with pytest.warns(dm.errors.CohortWarning, match=f"not compared by a key that they have.*{named}"):
+            dm.move(table, pacs, pacs.destination, progress=False)
+        with pytest.warns(dm.errors.CohortWarning, match=f"not compared by a key that they have.*{named}"):
+            dm.find(table, pacs, progress=False)
+
+
+def test_a_series_whose_header_is_not_understood_is_named(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    series = dm.find(found, pacs, level="SERIES", progress=False)
+    typed = series[["StudyInstanceUID", "SeriesInstanceUID"]].set_axis(["StudyInstanceUID", "Series UID (CT)"], axis=1)
+    with pytest.warns(dm.errors.CohortWarning, match="bring whole studies.* 'Series UID .CT.'"):
+        dm.move(typed, pacs, pacs.destination, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", dm.errors.CohortWarning)
+        dm.move(typed, pacs, pacs.destination, level="STUDY", progress=False)
+        dm.move(typed.assign(QueryRetrieveLevel="STUDY"), pacs, pacs.destination, progress=False)

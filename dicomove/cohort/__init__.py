@@ -46,7 +46,7 @@ from dicomove.cohort.hints import (
     on_coarser_rows,
     on_patients_of_any_site,
     unasked_columns,
-    uncompared_index,
+    uncompared_keys,
     unlikely_values,
 )
 from dicomove.cohort.identifiers import (
@@ -101,6 +101,7 @@ from dicomove.cohort.tables import (
     without_marks,
 )
 from dicomove.cohort.text_files import decode
+from dicomove.cohort.unknown_headers import overlooked_series
 from dicomove.cohort.values import (
     EDGES,
     has_control_characters,
@@ -170,6 +171,7 @@ __all__ = [
     "on_coarser_rows",
     "on_patients_of_any_site",
     "only_difference",
+    "overlooked_series",
     "own_copy",
     "parse_level",
     "parse_query_model",
@@ -182,7 +184,7 @@ __all__ = [
     "text",
     "text_unless_blank",
     "unasked_columns",
-    "uncompared_index",
+    "uncompared_keys",
     "unlikely_values",
     "unsafe",
     "unsent_cells",

@@ -33,7 +33,15 @@ from dicomove.cohort.keywords import (
 )
 from dicomove.cohort.likeness import listed, odd_in
 from dicomove.cohort.tables import index_hint, own_columns
-from dicomove.cohort.unknown_headers import header_hint, may_number_participants, overlooked_headers, shown_header
+from dicomove.cohort.unknown_headers import (
+    decorated_headers,
+    header_hint,
+    keys_in_cells,
+    may_number_participants,
+    numbered_key,
+    overlooked_headers,
+    shown_header,
+)
 from dicomove.cohort.values import is_blank
 
 _LEVEL: Final = "QueryRetrieveLevel"
@@ -48,9 +56,6 @@ _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
     "StudyInstanceUID": ("AccessionNumber",),
     "StudyDate": ("StudyInstanceUID", "AccessionNumber"),
 }
-#: A header that pandas, or a form with repeated fields, has numbered: accession_2, PatientID.1.
-_NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy])")
-
 _MODALITY: Final = re.compile(r"[A-Z0-9]{2,8}")
 #: What people write for the code of a modality.
 _MODALITY_OF: Final[Mapping[str, str]] = {
@@ -90,16 +95,21 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool, level: Level = "STUDY"
     return [sentence.strip() for sentence in (*found, _blank(table, there), _below(table, there, level)) if sentence]
 
 
-def uncompared_index(table: pd.DataFrame) -> str | None:
-    """Return a sentence about keys that are the index of a typed table, so that its rows are not compared by them.
+def uncompared_keys(table: pd.DataFrame) -> str | None:
+    """Return a sentence about keys of a table with UIDs that its rows are not compared by.
+
+    They are the index of a typed table, or a merge has renamed their columns.
 
     Examples
     --------
-    >>> uncompared_index(pd.DataFrame({"StudyInstanceUID": ["1.2"]}, index=pd.Index(["7"], name="PatientID")))
+    >>> uncompared_keys(pd.DataFrame({"StudyInstanceUID": ["1.2"]}, index=pd.Index(["7"], name="PatientID")))
     'rows are not compared by a key that they have. PatientID is the index: table.reset_index() makes it a column.'
     """
     there = candidates(table.columns, _COMPARED)
-    hint = "" if is_found(table.columns) else index_hint(table, [name for name in _COMPARED if name not in there])
+    absent = [name for name in _COMPARED if name not in there]
+    index = "" if is_found(table.columns) else index_hint(table, absent)
+    numbers = [name for name in absent if name in ("PatientID", "AccessionNumber")]
+    hint = f"{header_hint(decorated_headers(_others(table), numbers))}{index}"
     return f"rows are not compared by a key that they have.{hint}" if hint else None
 
 
@@ -109,20 +119,19 @@ def _overlooked(table: pd.DataFrame, there: Collection[str], *, by_uid: bool) ->
     if {"StudyDate", "AccessionNumber"}.isdisjoint(there):  # the rows ask for all studies of their patients
         wanted.append("StudyDate")
     headers = [header for header in _others(table) if not (by_uid and may_number_participants(header))]
-    return header_hint(overlooked_headers(headers, wanted))
+    found = overlooked_headers(headers, wanted)
+    if found or "AccessionNumber" in there:
+        return header_hint(found)
+    own = [place for place, label in enumerate(table.columns) if label in headers and keyword(label) is None]
+    return keys_in_cells(((table.columns[place], table.iloc[:, place].tolist()) for place in own), wanted)
 
 
 def _numbered(table: pd.DataFrame, there: Collection[str]) -> str:
-    found = [shown_header(header) for header in _others(table) if _is_numbered(header, there)]
+    keys = {name for name in _NARROWING if name in there and name != "StudyDate"}
+    found = [shown_header(header) for header in _others(table) if numbered_key(header) in keys]
     if not found:
         return ""
     return f"Only one column of each key is asked for, without {', '.join(found)}: write a row for each value."
-
-
-def _is_numbered(header: object, there: Collection[str]) -> bool:
-    match = _NUMBERED.fullmatch((label_text(header) or "").strip())
-    name = keyword(match[1]) if match and keyword(header) is None else None
-    return name in _NARROWING and name in there and name != "StudyDate"
 
 
 def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import Final
+
+from pydicom.datadict import tag_for_keyword
 
 from dicomove.cohort.keywords import keyword, label_text
 from dicomove.cohort.likeness import without_accents, without_invisible
+from dicomove.cohort.values import is_blank, is_uid
 
 #: Words for numbers and identifiers that follow a noun, as in "patient number".
 _NUMBER: Final = r"(id|ident\w*|no(?!r|t|d)|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
@@ -81,12 +85,14 @@ _ALONE: Final = {
 _DAY: Final = r"(date|datum|dato|dag|pvm|fecha|tarihi|日期?|날짜|일자?|дата)"
 _ALONE_DAY: Final = r"(date|datum|dato|fecha|日期|날짜|дата)"
 _SCAN: Final = (
-    r"(study|studi[ei]n?|scan|imag(e|ing)|acquisition|procedure|exam\w*|untersuchungs?|unters|aufnahme|bildgebungs?|etude"
+    r"(study|studi[ei]n?|scan(ner)?|imag(e|ing)|acq(uisition)?|proc(edure)?|performed|radiology|exam\w*"
+    r"|mri?|mrt|irm|rm|ct|tc|tac|pet|us|xr|cxr|mammo(graphy|graphie)?|untersuchungs?|unters|aufnahme|bildgebungs?|etude"
     r"|estudio|exploracion|prueba|esame|exame|onderzoeks?|undersoknings?|undersogelses?|tutkimus|badania|vysetreni"
     r"|tetkik|cekim|検査|撮影|检查|檢查|검사|촬영|исследования)"
 )
 _DATE: Final = re.compile(
-    rf"^{_SCAN}(time)?{_DAY}(time)?$|^{_DAY}(de|do|da|di|del|of)?(l|la|the)?{_SCAN}$|^{_ALONE_DAY}$"
+    rf"^{_SCAN}(time)?({_DAY}|dt)(time)?[0-9]{{0,2}}$|^{_DAY}(de|do|da|di|del|of)?(l|la|the)?{_SCAN}[0-9]{{0,2}}$"
+    rf"|^{_ALONE_DAY}$"
     r"|^data(do|da|di|dell?)?(exame|esame|estudo|studio|badania)$"  # in English, "scan data" are no date
 )
 #: A pseudonym names a patient in the study, not in the PACS. The date and the kind of an order name no study.
@@ -97,6 +103,12 @@ _NO_IDENTIFIER: Final = re.compile(
 _PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
 #: Between a keyword and what a program adds to it: "00080050.Value", "Accession Number (RIS)".
 _SEPARATORS: Final = re.compile(r"[.:/|()\[\]]|^0?x(?=[0-9a-fA-F]{8}$)")
+#: A header that pandas, or a form with repeated fields, has numbered: accession_2, PatientID.1; or a merge: mrn_x.
+_NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy]|_left|_right)")
+#: UIDs of images are longer than versions and addresses of computers.
+_SHORTEST_UID: Final = 14
+#: A long table repeats the names of its keys within few rows.
+_FIRST_ROWS: Final = 1000
 #: A label that looks like a value: in a file without a header, the first row may name a patient.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
@@ -137,6 +149,71 @@ def overlooked_headers(headers: Iterable[object], wanted: Collection[str]) -> li
     return [(header, name) for header, name in found if name is not None and name in wanted]
 
 
+def numbered_key(header: object) -> str | None:
+    """Return the keyword of a header that a program has numbered, or that a merge of two tables has renamed.
+
+    Examples
+    --------
+    >>> numbered_key("accession_2"), numbered_key("PatientID_x"), numbered_key("PatientID"), numbered_key("T1")
+    ('AccessionNumber', 'PatientID', None, None)
+    """
+    match = _NUMBERED.fullmatch((label_text(header) or "").strip())
+    return keyword(match[1]) if match and keyword(header) is None else None
+
+
+def decorated_headers(headers: Iterable[object], wanted: Collection[str]) -> list[tuple[object, str]]:
+    """Return the headers that are a wanted attribute with something before or behind it, each with its keyword.
+
+    Examples
+    --------
+    >>> decorated_headers(["PatientID_x", "Accession Number (RIS)", "Patienten-ID"], ["PatientID", "AccessionNumber"])
+    [('PatientID_x', 'PatientID'), ('Accession Number (RIS)', 'AccessionNumber')]
+    """
+    found = []
+    for header in headers:
+        label = label_text(header) or ""
+        parts = () if keyword(header) or _is_no_identifier(label) else _SEPARATORS.split(label)
+        name = numbered_key(header) or next(filter(None, map(keyword, parts)), None)
+        if name is not None and name in wanted:
+            found.append((header, name))
+    return found
+
+
+def keys_in_cells(columns: Iterable[tuple[object, Sequence[object]]], wanted: Collection[str]) -> str:
+    """Return a sentence for each column whose cells are keys, although its header is not.
+
+    Examples
+    --------
+    >>> keys_in_cells([("exam", ["1.2.840.113619.2"])], ["StudyInstanceUID"])[:64]
+    " 'exam' holds UIDs, but its header was not understood: read_coho"
+    >>> keys_in_cells([("variable", ["accession", "age"])], ["AccessionNumber"])[:63]
+    " The cells of 'variable' name keys (AccessionNumber): give each"
+    """
+    found = []
+    for header, cells in columns:
+        shown = shown_header(header)
+        named = dict.fromkeys(keyword(cell) for cell in islice(cells, _FIRST_ROWS) if _is_word(cell))
+        keys = [name for name in named if name is not None and name in wanted]
+        if keys:
+            how = "give each key a column of its own (pandas.DataFrame.pivot)"
+            found.append(f" The cells of {shown} name keys ({', '.join(keys)}): {how}.")
+        elif "StudyInstanceUID" in wanted and not tag_for_keyword(str(header)) and _are_uids(cells):
+            how = f"read_cohort(path, columns={{{shown}: 'StudyInstanceUID'}}), if they are of studies"
+            found.append(f" {shown} holds UIDs, but its header was not understood: {how}.")
+    return "".join(found)
+
+
+def _is_word(cell: object) -> bool:
+    return isinstance(cell, str) and cell[:1].isalpha()  # 00100020 is a tag, and may be a number
+
+
+def _are_uids(cells: Iterable[object]) -> bool:
+    filled = [cell for cell in islice(cells, _FIRST_ROWS) if not is_blank(cell)]
+    return bool(filled) and all(
+        isinstance(cell, str) and len(cell) >= _SHORTEST_UID and is_uid(cell.strip()) for cell in filled
+    )
+
+
 def may_number_participants(header: object) -> bool:
     """Tell whether a column may number the participants of a study, and not the patients of a PACS.
 
@@ -169,6 +246,25 @@ def header_hint(found: Sequence[tuple[object, str]]) -> str:
         f" These headers look like keys, but were not understood: {named}. Rename them, or say what they are: "
         f"read_cohort(path, columns={{{shown_header(header)}: '{name}'}})."
     )
+
+
+def _is_no_identifier(label: str) -> bool:
+    return _NO_IDENTIFIER.search("".join(_words(label))) is not None
+
+
+def overlooked_series(columns: Iterable[object]) -> str | None:
+    """Return a sentence about columns that may name series, so that the rows bring more than they name.
+
+    Examples
+    --------
+    >>> overlooked_series(["StudyInstanceUID", "SeriesUID_ct"])[:72]
+    'rows bring whole studies, although a column may name less of them. These'
+    """
+    labels = list(columns)
+    if not {"QueryRetrieveLevel", "SeriesInstanceUID"}.isdisjoint(map(keyword, labels)):
+        return None
+    hint = header_hint(overlooked_headers(labels, ["SeriesInstanceUID"]))
+    return f"rows bring whole studies, although a column may name less of them.{hint}" if hint else None
 
 
 def _words(label: str) -> list[str]:

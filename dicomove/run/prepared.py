@@ -15,7 +15,8 @@ from dicomove.cohort import (
     move_identifiers,
     on_coarser_rows,
     on_patients_of_any_site,
-    uncompared_index,
+    overlooked_series,
+    uncompared_keys,
 )
 from dicomove.dimse import FindScu
 from dicomove.errors import (
@@ -54,9 +55,9 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> 
     with in_bulk():
         identifiers = by_patient(table, move_identifiers(table, level, query_model))
     messages = [
-        None if level else on_coarser_rows(table, identifiers),
+        None if level else on_coarser_rows(table, identifiers) or overlooked_series(table.columns),
         on_patients_of_any_site(table, identifiers),
-        uncompared_index(table),
+        uncompared_keys(table),
     ]
     for message in filter(None, messages):
         warn(message, CohortWarning)
