@@ -51,7 +51,6 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 #: The quick tests of each part; of the parts of a path, the first counts.
 TESTS: Final = {
     "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
-    "dicomove/cohort/joining": ("verdicts",),
     "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/search/answers": ("cohort_queries", "search_answers"),
     "dicomove/search/": ("search_*", "find_spans"),
@@ -59,6 +58,7 @@ TESTS: Final = {
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),
     "dicomove/dimse/": ("dimse_*",),
+    "dicomove/run/pacing/breaker": ("run_outages", "run_state"),
     "dicomove/run/pacing/": ("pacing_*", "run_auto"),
     "dicomove/run/": ("run_[!eip]*", "run_estimates", "run_patients"),
 }

@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from dicomove.run.pacing.associations import Congestion
+from dicomove.run.pacing.associations import Associations, Congestion
 
 QUIET = 0.1
 
@@ -146,3 +146,57 @@ def test_how_it_shows_itself() -> None:
     congestion = Congestion(8)
     congestion.congested(0.0)
     assert repr(congestion) == "<Congestion: 4 of 8 moves at a time>"
+
+
+# The moves in flight.
+
+
+def test_another_move_may_begin_while_there_are_fewer_than_the_limit() -> None:
+    associations = Associations(2, grows=False)
+    for number in range(2):
+        assert associations.has_free(0.0, has_more=True)
+        associations.begun(number, 0.0, counts=True)
+    assert not associations.has_free(0.0, has_more=True)
+    associations.ended(0, 10, 1.0)
+    assert associations.has_free(1.0, has_more=True)
+    associations.rest(1.0)
+    assert (associations.rest_ends, associations.has_free(1.0, has_more=True)) == (None, True), "they need no rest"
+
+
+def test_an_association_rests_after_a_move() -> None:
+    associations = Associations(2, grows=False, rest_s=3.0)
+    associations.begun("move", 0.0, counts=True)
+    associations.rest(0.0)
+    assert (associations.rest_ends, associations.in_flight) == (3.0, 1)
+    assert not associations.has_free(2.9, has_more=True)
+    assert associations.has_free(3.0, has_more=True)
+    assert associations.rest_ends is None
+    associations.rest(10.0)
+    associations.rest(12.0)
+    assert not associations.has_free(14.0, has_more=True)
+    assert associations.rest_ends == 15.0
+
+
+def test_a_move_had_company_if_another_one_was_in_flight_at_any_moment() -> None:
+    associations = Associations(4, grows=False)
+    associations.begun("alone", 0.0, counts=True)
+    assert not associations.ended("alone", 10, 1.0)
+    associations.begun("first", 2.0, counts=True)
+    associations.begun("second", 2.0, counts=True)
+    assert associations.ended("first", 10, 3.0)
+    assert associations.ended("second", 10, 4.0), "the first one was there before"
+    associations.begun("third", 5.0, counts=True)
+    assert not associations.ended("unknown", 10, 5.0)
+    assert not associations.ended("third", 10, 5.0)
+    assert associations.in_flight == 0
+
+
+def test_a_number_that_grows_begins_with_one_and_a_refusal_of_it_is_congestion() -> None:
+    assert (Associations(8, grows=True).limit, Associations(8, grows=False).limit) == (1, 8)
+    fixed = Associations(8, grows=False)
+    fixed.congested(0.0)
+    assert fixed.limit == 4
+    for _ in range(4):
+        fixed.went_well(QUIET, 1.0)
+    assert fixed.limit == 5
+    assert repr(fixed) == "<Associations: fixed, <Congestion: 5 of 8 moves at a time>>"

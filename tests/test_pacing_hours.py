@@ -287,3 +287,26 @@ def test_without_a_zone_the_machine_tells_the_time() -> None:
     for day in range(360):
         moment = datetime(2026, 1, 1, 3, tzinfo=UTC) + timedelta(days=day)
         assert here.opens_at(moment) == sydney.opens_at(moment)
+
+
+NOON_AND_NIGHT = Hours.parse("12:00-13:00, 19:00-06:00 Europe/Berlin")
+
+
+def test_a_window_is_open_from_its_first_minute_to_the_one_before_its_end() -> None:
+    for at in ("12:00", "12:30", "12:59", "19:00", "19:59", "05:59"):
+        assert NOON_AND_NIGHT.is_open(berlin(f"2026-06-15T{at}")), at
+    for at in ("06:00", "11:59", "13:00", "18:59"):
+        assert not NOON_AND_NIGHT.is_open(berlin(f"2026-06-15T{at}")), at
+
+
+def test_the_next_change_is_the_next_full_minute_at_which_a_window_begins_or_ends() -> None:
+    assert NOON_AND_NIGHT.next_change(berlin("2026-06-15T07:00:30.000005")) == berlin("2026-06-15T12:00")
+    assert NOON_AND_NIGHT.next_change(berlin("2026-06-15T12:00")) == berlin("2026-06-15T13:00")
+    assert NOON_AND_NIGHT.next_change(berlin("2026-06-15T13:59:59")) == berlin("2026-06-15T19:00")
+    assert NOON_AND_NIGHT.next_change(berlin("2026-06-15T19:00")) == berlin("2026-06-16T00:00")
+
+
+def test_where_clocks_change_each_minute_is_looked_at() -> None:
+    """At 2:00, it is 3:00 in Berlin."""
+    night = datetime(2026, 3, 29, 0, 30, 10, tzinfo=UTC)
+    assert NOON_AND_NIGHT.next_change(night) == night.replace(minute=31, second=0)
