@@ -66,8 +66,10 @@ TESTS: Final = {
 LEFT_OUT: Final = (
     "test_a_hundred_thousand_rows_take_seconds",
     "test_a_backup_at_two_costs_little",
+    "test_a_million_studies_take_at_most_twice_the_number_of_full_answers",
     "test_a_pacs_that_tells_nothing_until_a_study_has_come_is_measured_by_its_studies",
     "test_a_pacs_with_a_backup_gets_fewer_and_then_more_again",
+    "test_busy_hours_and_weekends_are_learnt",
     "test_it_is_close_to_the_best_fixed_number_and_far_from_the_worst",
     "test_nothing_here_looks_at_a_clock_or_waits",
     "test_nothing_is_learnt_while_nothing_may_begin",

@@ -654,6 +654,13 @@ def test_rows_of_find_that_may_have_changed_are_compared_by_their_numbers() -> N
         assert query.notes == ()
 
 
+@pytest.mark.parametrize("number", [["A1"], {"A1": 2}])
+def test_a_number_that_nothing_can_be_compared_with_is_not_passed_over(number: object) -> None:
+    (query,) = find_queries(found(StudyInstanceUID=[UID], AccessionNumber=pd.Series([number], dtype=object)))
+    assert isinstance(query, IdentifierError)
+    assert str(query).endswith("Leave the cell blank to rely on StudyInstanceUID alone")
+
+
 def test_a_uid_below_the_level_of_find_was_typed() -> None:
     table = with_digests(found(PatientID=["7"], StudyInstanceUID=[UID]), "PATIENT")
     (query,) = find_queries(table)
@@ -979,3 +986,8 @@ def test_a_code_in_full_width_letters_keeps_its_row_back(column: str) -> None:
 )
 def test_letters_that_an_archive_replaces_are_told(asked: str, answered: str, said: bool) -> None:
     assert bool(unwritten({"PatientName": answered}, [("PatientName", asked)])) is said
+
+
+@pytest.mark.parametrize(("asked", "is_match"), [("Müll*", True), ("Mül*", False), ("Müller^Anna", True)])
+def test_a_wildcard_needs_three_letters_that_the_archive_can_write(asked: str, is_match: bool) -> None:
+    assert matches([("PatientName", asked)], {"PatientName": "M?ller^Anna"}) is is_match

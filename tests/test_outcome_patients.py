@@ -17,6 +17,8 @@ from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_al
         ("007", [" 007\0"], None),
         ("Müller-7", ["MÜLLER-7"], "in upper and lower case"),
         ("00 7", ["007"], "in blanks"),
+        ("7\u200e", ["7"], "in invisible characters, or in the kind of a hyphen"),
+        ("S\u20111", ["S-1"], "in invisible characters, or in the kind of a hyphen"),
         ("7", ["007"], "in leading zeros"),
         ("a7", ["00A7"], "in leading zeros"),
         ("007^^^HOSP", ["007"], "in what follows it (an issuer, say)"),

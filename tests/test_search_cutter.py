@@ -264,11 +264,72 @@ def test_long_spans_of_many_weeks_are_asked_for_where_there_are_few_studies() ->
 # What it learns.
 
 
-def learnt(cap: int = 100) -> Cutter:
-    """Return a cutter after it has seen 10 studies on each of some days."""
+def learnt(cap: int = 100, per_day: int = 10) -> Cutter:
+    """Return a cutter after it has seen so many studies on each of some days."""
     cutter = Cutter(Span(MONDAY, MONDAY + 99_999), cap, [], today=TODAY)
-    spans(cutter, per_day=10, cap=cap, most=40)
+    spans(cutter, per_day=per_day, cap=cap, most=40)
     return cutter
+
+
+def next_span(cutter: Cutter) -> Span:
+    span = cutter.next()
+    assert span is not None
+    return span
+
+
+def length(cutter: Cutter) -> int:
+    span = next_span(cutter)
+    return span.last - span.first + 1
+
+
+def week(cutter: Cutter) -> float:
+    """Return the expected number of studies in a week."""
+    return cutter.expected(Span(MONDAY, MONDAY + 6))
+
+
+@pytest.mark.parametrize(
+    ("cap", "per_day", "days"), [(100, 10, (7, 8)), (50, 1, (35, 36)), (10, 1, (4, 5)), (10, 2, (2, 2)), (2, 1, (1, 1))]
+)
+def test_a_span_fills_an_answer_with_room_for_chance(cap: int, per_day: int, days: tuple[int, int]) -> None:
+    assert days[0] <= length(learnt(cap, per_day)) <= days[1]
+
+
+def test_parts_of_a_day_fill_an_answer_with_room_for_chance() -> None:
+    """96 studies a day, one every 15 minutes, and a limit of 20: 11 in each part but the last of a day."""
+    cutter = learnt(20, 96)
+    for _ in range(40):
+        span = next_span(cutter)
+        found = [(span.first, minute) for minute in range(0, DAY, 15) if span.begin <= minute <= span.end]
+        assert span.end == DAY - 1 or 10 <= len(found) <= 12
+        cutter.is_complete(span, found)
+
+
+def test_a_complete_era_says_nothing_about_the_next_one() -> None:
+    cutter = Cutter(Span(MONDAY, MONDAY + 9), 100, [(MONDAY + 5, 0)], today=TODAY)
+    era = next_span(cutter)
+    cutter.is_complete(era, [(era.first, minute) for minute in range(99)])
+    assert next_span(cutter) == Span(MONDAY + 5, MONDAY + 9)
+    assert week(cutter) == 0.0
+
+
+def test_an_era_with_an_open_end_says_nothing_about_others() -> None:
+    cutter = learnt()
+    before = week(cutter)
+    cutter.is_complete(Span(MONDAY + 100_000), [])
+    assert week(cutter) == before
+
+
+def test_how_much_an_answer_teaches() -> None:
+    """A span that was cut has a third more than the limit, and 60 % more than expected, at least."""
+    for per_day, times in ((10, 130 / 70), (90, 1.6)):
+        cutter = learnt(100, per_day)
+        before = week(cutter)
+        assert cutter.is_cut_off(next_span(cutter))
+        assert week(cutter) / before == pytest.approx(times, rel=0.03)
+    cutter = learnt()
+    before = week(cutter)
+    cutter.is_complete(next_span(cutter), [])
+    assert week(cutter) / before == pytest.approx(0.54, abs=0.01), "days without studies may be holidays"
 
 
 def test_the_expected_number_is_that_of_the_days_before() -> None:
@@ -284,14 +345,7 @@ def test_nothing_is_expected_before_anything_is_known() -> None:
     assert Cutter(Span(), 100, [], today=TODAY).expected(Span(MONDAY, MONDAY + 99)) == 0.0
 
 
-def length(cutter: Cutter) -> int:
-    span = cutter.next()
-    assert span is not None
-    return span.last - span.first + 1
-
-
 def test_a_lower_limit_makes_spans_shorter_and_a_higher_one_changes_nothing() -> None:
-    assert length(learnt()) in (7, 8, 9)
     for limit in (None, 0, 100, 1000):
         cutter = learnt()
         cutter.lower(limit)
@@ -327,18 +381,31 @@ def test_busier_days_are_learnt_quickly_and_quieter_days_too() -> None:
 def test_the_limit_of_a_pacs_that_gives_nothing_beyond_it_is_guessed() -> None:
     """The longest answer so far had 50 matches: the limit is at least that, and grows again if more fit."""
     cutter = learnt(100)
-    span = cutter.next()
-    assert span is not None
-    whole = span.last - span.first + 1
+    span, before = next_span(cutter), week(cutter)
     assert cutter.is_cut_off(span, longest=50)
-    shorter = cutter.next()
-    assert shorter is not None
-    assert shorter.first == span.first
-    assert 0.3 * whole <= shorter.last - shorter.first + 1 <= 0.7 * whole
-    days = range(shorter.first, shorter.last + 1)
-    found = [(day, minute) for day in days for minute in range(0, DAY, DAY // 10)]
-    cutter.is_complete(shorter, found)
-    assert length(cutter) > shorter.last - shorter.first + 1
+    assert week(cutter) / before == pytest.approx(1.2)
+    lengths = []
+    for _ in range(4):
+        shorter = next_span(cutter)
+        lengths.append(shorter.last - shorter.first + 1)
+        days = range(shorter.first, shorter.last + 1)
+        cutter.is_complete(shorter, [(day, minute) for day in days for minute in range(0, DAY, DAY // 10)])
+    assert shorter.first > span.first
+    assert lengths == [3, 4, 7, 13]
+
+
+def test_days_without_studies_do_not_make_it_forget_that_others_have_some() -> None:
+    cutter = learnt(100)
+    cutter.is_complete(next_span(cutter), [])
+    span, before = next_span(cutter), week(cutter)
+    assert cutter.is_cut_off(span, longest=50)
+    assert week(cutter) / before == pytest.approx(1.2)
+
+
+def test_no_limit_is_guessed_before_it_is_known_how_many_studies_there_are() -> None:
+    cutter = Cutter(Span(MONDAY, MONDAY + 99), 100, [], today=TODAY)
+    assert cutter.is_cut_off(next_span(cutter), longest=50)
+    assert cutter.expected(Span(MONDAY, MONDAY + 99)) == pytest.approx(130)
 
 
 def test_a_guess_is_not_below_the_longest_answer() -> None:

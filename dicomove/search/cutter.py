@@ -112,7 +112,7 @@ class Cutter:
                 return Span(rest.first, max(last, rest.first))
         day, minute, left = rest.first, rest.begin, mass
         while minute <= rest.end:
-            step = min(HOUR - minute % HOUR, rest.end + 1 - minute)
+            step = HOUR - minute % HOUR
             inside = step * self._hours.business(day, minute // HOUR)
             if inside > left:
                 minute += int(step * left / inside)
