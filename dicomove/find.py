@@ -13,7 +13,6 @@ import pandas as pd
 from dicomove.cohort import (
     RETURN_KEYS,
     UNIQUE_KEYS,
-    WITH_OTHER_KEYS,
     Broad,
     Level,
     PartialKeys,
@@ -41,7 +40,6 @@ from dicomove.search import (
     ask_rows,
     checked_loose,
     found_table,
-    is_of_any_site,
     patients_told,
 )
 
@@ -246,10 +244,9 @@ def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
 def _without_empty(table: pd.DataFrame, answers: Sequence[Answer]) -> tuple[pd.DataFrame, list[Answer]]:
     """Return the alternatives of one query without those that match nothing, unless none matches anything."""
     is_answered = any(answer.matches for answer in answers)
-    said = ["" if WITH_OTHER_KEYS in (answer.advice or "") else answer.advice for answer in answers]
     stays = [
-        not is_answered or answer.outcome != "empty" or bool(advice)
-        for answer, advice in zip(answers, said, strict=True)
+        not is_answered or answer.outcome != "empty" or (bool(answer.advice) and not answer.is_narrow)
+        for answer in answers
     ]
     return table[stays], [answer for answer, one in zip(answers, stays, strict=True) if one]
 
@@ -264,7 +261,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     if several:
         message = f"{several} rows match studies of more than one patient: see advice, and keep what each row means"
         warn(message, FindWarning)
-    if of_any_site := sum(is_of_any_site(answer.advice) for answer in answers):
+    if of_any_site := sum(answer.of_any_site and bool(answer.matches) for answer in answers):
         message = (
             f"the PACS does not return IssuerOfPatientID for {of_any_site} rows that name it: matches may be of "
             "a patient at another site: see advice"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ Archive = Callable[..., RunningPacs]
 
 
 @dataclass(frozen=True)
+class HoldsTwo(FindFault):
+    """Each study has a second copy with another PatientID: the archives of two sites were joined."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002 (as in `Fault`)
+        copies = [deepcopy(match) for match in matches]
+        for copy in copies:
+            copy.PatientID = ANNA["PatientID"]
+        return [*matches, *copies]
+
+
+@dataclass(frozen=True)
 class BreaksOff(Fault):
     """A C-FIND gives its matches, and then says that it failed."""
 
@@ -42,9 +54,9 @@ def pacs(rehearsal_pacs: Archive, tmp_path: Path) -> Archive:
     def made(*studies: dict[str, str], faults: Sequence[Fault] = ()) -> RunningPacs:
         for number, values in enumerate(studies):
             image = dcmread(SOURCE)
+            image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
             for name, value in values.items():
                 setattr(image, name, value)
-            image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
             image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             image.save_as(tmp_path / f"{number}.dcm")
         return rehearsal_pacs(tmp_path, faults)
@@ -72,6 +84,18 @@ def test_matches_of_several_patients_are_told(
     assert len(matched) == len(studies)
     assert matched["advice"].str.contains(told).all()
     assert found["advice"].iloc[-1:].isna().all()
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_two_patients_of_one_study_instance_uid_are_told(pacs: Archive, level: str) -> None:
+    here = pacs(JOHN | {"StudyInstanceUID": "1.2.3"}, faults=[HoldsTwo()])
+    with pytest.warns(dm.errors.FindWarning, match="1 rows match studies of more than one patient"):
+        found = dm.find(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), here, level=level, progress=False)
+    assert found["advice"].str.contains("2 different PatientIDs").tolist() == [True, True]
+    with pytest.warns(dm.errors.FindWarning, match="answers to 1 rows are not what the rows ask for"):
+        one = dm.find(found[found["PatientID"] == "123"], here, level=level, progress=False)
+    assert one["PatientID"].tolist() == ["123"]
+    assert not one["advice"].str.contains("2 different PatientIDs").any()
 
 
 def test_two_patients_of_one_name_are_told_in_patient_root(pacs: Archive) -> None:
@@ -121,6 +145,7 @@ def test_an_issuer_that_the_pacs_does_not_return_is_told(pacs: Archive, level: s
     with pytest.warns(dm.errors.FindWarning, match="does not return IssuerOfPatientID for 1 rows"):
         found = dm.find(cohort, here, level=level, query_model=model, progress=False)
     assert found["advice"].str.contains("does not return IssuerOfPatientID").tolist() == [True, True]
+    assert found["advice"].str.count("another site").tolist() == [1, 1]
     by_uid = found.iloc[:1][["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]]
     with_number = cohort.assign(AccessionNumber=found["AccessionNumber"].iloc[0])
     for quiet in (cohort[["PatientID"]], by_uid, with_number):
@@ -146,6 +171,14 @@ def test_an_answer_that_was_kept_says_it_again(pacs: Archive, tmp_path: Path) ->
         with pytest.warns(dm.errors.FindWarning, match="more than one patient"):
             found = dm.find(cohort, here, journal=tmp_path / "found.sqlite", progress=False)
         assert found["advice"].str.contains("2 different PatientIDs").all()
+
+
+def test_an_answer_that_was_kept_names_the_issuer_again(pacs: Archive, tmp_path: Path) -> None:
+    here, cohort = pacs(JOHN, faults=[KnowsNoIssuer()]), pd.DataFrame({"PatientID": ["123"], "IssuerOfPatientID": "A"})
+    for _ in range(2):
+        with pytest.warns(dm.errors.FindWarning, match="does not return IssuerOfPatientID for 1 rows"):
+            found = dm.find(cohort, here, journal=tmp_path / "found.sqlite", progress=False)
+        assert found["advice"].str.count("another site").tolist() == [1]
 
 
 def test_an_answer_that_broke_off_says_it_and_keeps_no_more(pacs: Archive) -> None:

@@ -47,6 +47,15 @@ class FindsSomebody(Fault):
         return matches
 
 
+class HoldsTwo(Fault):
+    """A second patient has a study with the same UID."""
+
+    commands = ("C-MOVE", "C-GET")
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:  # noqa: ARG002
+        return [*instances, receiving.instance(instances[0].study_instance_uid, "1.2.3.99", PatientID="STRANGER")]
+
+
 #: C-FIND leaves the PatientID blank, so `move` cannot compare it before it sends the C-MOVE.
 UNTOLD = faults.FindWithoutPatientId()
 
@@ -95,6 +104,18 @@ def test_a_patient_that_is_the_same_or_not_named_needs_no_word(named: object, re
     result, said = moved(asking(named), receiver)
     assert (result["outcome"].tolist(), advice(result), said) == (["complete"], "", "")
     assert receiver.discrepancies().empty
+
+
+@pytest.mark.parametrize("way", ["move", "get", "executor"])
+def test_a_study_uid_alone_that_brings_two_patients_names_their_images(way: str, receiver: dm.Receiver) -> None:
+    """The PACS holds two studies with one UID, and a row with this UID alone brings both."""
+    with ThreadPoolExecutor(2) as executor:
+        options: dict[str, object] = {"executor": executor} if way == "executor" else {"method": way}
+        result, said = moved(asking(None), receiver, HoldsTwo(), **options)
+    assert "1 carry another PatientID than the other images, and are on disk all the same" in advice(result)
+    assert "The row names no PatientID" in advice(result)
+    assert "1 rows brought images with another PatientID than they name, or with several" in said
+    assert others(receiver)["SOPInstanceUID"].tolist() == ["1.2.3.99"]
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ from dicomove.cohort.changes import (
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
 from dicomove.cohort.hints import (
-    WITH_OTHER_KEYS,
     on_coarser_rows,
     on_patients_of_any_site,
     unasked_columns,
     uncompared_keys,
     unlikely_values,
+    with_other_keys,
 )
 from dicomove.cohort.identifiers import (
     Identifier,
@@ -128,7 +128,6 @@ __all__ = [
     "RETURN_KEYS",
     "UNIQUE_KEYS",
     "VRS",
-    "WITH_OTHER_KEYS",
     "Broad",
     "Identifier",
     "Level",
@@ -191,6 +190,7 @@ __all__ = [
     "untold_rows",
     "whole_number",
     "with_digests",
+    "with_other_keys",
     "with_own_columns",
     "with_plan_digests",
     "without_marks",

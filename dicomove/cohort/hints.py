@@ -65,8 +65,6 @@ _MODALITY_OF: Final[Mapping[str, str]] = {
     **dict.fromkeys(("XR", "XRAY", "RX"), "CR or DX"),
 }
 _NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
-#: The end of the sentence on an accession number that matches nothing together with other keys.
-WITH_OTHER_KEYS: Final = "because all keys have to match"
 _BRACKETS: Final = re.compile(r".*\(.*\)")
 
 
@@ -250,12 +248,9 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     >>> unlikely_values([("AccessionNumber", "\u041012"), ("PatientName", "Doe, Jane"), ("Modality", "CT")])
     ['AccessionNumber holds U+0410 CYRILLIC CAPITAL LETTER A, which looks like another character',
      'PatientName may have another form in the PACS: no ^ between the parts of the name (Doe^Jane)']
-    >>> unlikely_values([("AccessionNumber", "A1"), ("StudyDate", "20240105")])
-    ['the PACS may have this AccessionNumber with another StudyDate, because all keys have to match']
     """
     said = []
-    sent = list(keys)
-    for name, value in sent:
+    for name, value in keys:
         odd = odd_in(value)
         # The query already has a note about an identifier that is such a word.
         why = None if name in IDENTIFIERS and stands_for_empty(value) else unlikely(value, name)
@@ -263,12 +258,23 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
             said.append(f"{name} holds {', '.join(odd)}, which looks like another character")
         if why:
             said.append(f"{name} may have another form in the PACS: {why}")
-    names = [name for name, _ in sent]
-    narrower = [name for name in names if name not in IDENTIFYING_KEYS]
-    if "AccessionNumber" in names and narrower and not said:
-        other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
-        said.append(f"the PACS may have this AccessionNumber with another {other}, {WITH_OTHER_KEYS}")
     return said
+
+
+def with_other_keys(keys: Iterable[tuple[str, str]]) -> str:
+    """Return a sentence about an accession number that matches nothing together with other keys; else nothing.
+
+    Examples
+    --------
+    >>> with_other_keys([("AccessionNumber", "A1"), ("StudyDate", "20240105")])
+    'the PACS may have this AccessionNumber with another StudyDate, because all keys have to match'
+    """
+    names = [name for name, _ in keys]
+    narrower = [name for name in names if name not in IDENTIFYING_KEYS]
+    if "AccessionNumber" not in names or not narrower:
+        return ""
+    other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
+    return f"the PACS may have this AccessionNumber with another {other}, because all keys have to match"
 
 
 def unlikely(value: str, column: str) -> str | None:

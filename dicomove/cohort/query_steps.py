@@ -126,9 +126,9 @@ class Query:
 
     @property
     def names_one_patient(self) -> bool:
-        """Whether it means one patient, but has no UID, so that its matches may be of several patients."""
+        """Whether it means one patient. Its matches may be of several all the same, even those of one UID."""
         named = [value for name, value in self.steps[0].keys if name in IDENTIFYING_KEYS]
-        return bool(named) and not self.is_by_uid and all({"*", "?", "\\"}.isdisjoint(value) for value in named)
+        return bool(named) and all({"*", "?", "\\"}.isdisjoint(value) for value in named)
 
     def __repr__(self) -> str:
         return f"Query({', '.join([self.level, self.query_model, *map(repr, self.steps)])})"

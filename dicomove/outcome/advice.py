@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from dicomove.outcome.evidence import Evidence, Refusal, Retrieval, surplus
-from dicomove.outcome.patients import NONE_AT_ALL
+from dicomove.outcome.patients import AMONG_THEM, NONE_AT_ALL
 from dicomove.words import ADVICE
 
 #: The first words of the reason of an instance in quarantine.
@@ -22,6 +22,7 @@ UNREQUESTED: Final = "unrequested"
 _MOST_TOLD: Final = 3
 _MOST_ADDRESSES: Final = 10
 
+_NAME_ONE: Final = "the row names no PatientID, and its UID may be that of two patients at the PACS"
 _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
 
 #: Error words for which an instance in quarantine may be the better explanation.
@@ -50,6 +51,7 @@ def remarks(evidence: Evidence) -> list[str]:
     """Return the remarks on a row with any outcome."""
     return [
         *_of_other_patients(evidence.others, "carry", "are on disk all the same, since the row names them by UID"),
+        *([_NAME_ONE] if any(reason == AMONG_THEM for reason, _ in evidence.others) else []),
         *([_COMPARE] if evidence.others else []),
         *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "went to quarantine"),
         *_damaged(evidence.aside),
@@ -149,6 +151,8 @@ def _of_other_patients(found: Iterable[tuple[str, int]], verb: str, where: str) 
     return [
         f"{count} {verb} no PatientID, and {where}"
         if reason == NONE_AT_ALL
+        else f"{count} {verb} another PatientID than the other images, and {where}"
+        if reason == AMONG_THEM
         else f"{count} {verb} another PatientID than the row (it differs {reason}), and {where}"
         for reason, count in found
     ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 #: PS3.5 6.2: an LO is padded with blanks; some writers take NUL.
 _PADDING: Final = " \0"
 NONE_AT_ALL: Final = "they have none"
 ALTOGETHER: Final = "altogether"
+#: The row names no PatientID, and most of its images have an altogether different one.
+AMONG_THEM: Final = "from that of the other images"
 #: Differences beyond spelling.
-UNLIKE: Final = frozenset({NONE_AT_ALL, ALTOGETHER})
+UNLIKE: Final = frozenset({NONE_AT_ALL, ALTOGETHER, AMONG_THEM})
 
 _BLANKS: Final = re.compile(r"[\s\0]+")
 #: The first character of an issuer or of a site's suffix.
@@ -59,6 +62,19 @@ def difference(came: str, named: Collection[str]) -> str | None:
     if not came:
         return NONE_AT_ALL
     return next((words for words, alike in _ALIKE if any(alike(came, one) for one in known)), ALTOGETHER)
+
+
+def minority(found: Iterable[str]) -> frozenset[str]:
+    """Return the PatientIDs of the images of one row that differ altogether from the most frequent one.
+
+    Examples
+    --------
+    >>> minority(["7", "7", "8", "007", ""]), minority(["7", "7 "])
+    (frozenset({'8'}), frozenset())
+    """
+    counted = Counter(filter(stripped, found))
+    most = [name for name, _ in counted.most_common(1)]
+    return frozenset(one for one in counted if difference(one, most) == ALTOGETHER)
 
 
 def is_alike(came: str, named: Collection[str]) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dicomove.files import file_sha256
-from dicomove.outcome.patients import ALTOGETHER, difference
+from dicomove.outcome.patients import ALTOGETHER, AMONG_THEM, difference, minority
 from dicomove.receiver.admission import Admission
 from dicomove.receiver.api import (
     AwaitArrivals,
@@ -119,7 +119,10 @@ def _of(records: Iterable[InstanceRecord], patients: Collection[str]) -> list[In
     return [one for one in records if not patients or difference(one.PatientID, patients) != ALTOGETHER]
 
 
-def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Iterator[OtherPatient]:
-    for record in records if patients else ():
-        if words := difference(record.PatientID, patients):
+def _others(records: Collection[InstanceRecord], patients: Collection[str]) -> Iterator[OtherPatient]:
+    """Yield the instances with another PatientID than the row; if the row names none, than most of its instances."""
+    rest = frozenset() if patients else minority(record.PatientID for record in records)
+    for record in records if patients or rest else ():
+        words = difference(record.PatientID, patients) if patients else AMONG_THEM if record.PatientID in rest else None
+        if words:
             yield OtherPatient(record.StudyInstanceUID, record.SeriesInstanceUID, record.SOPInstanceUID, words)

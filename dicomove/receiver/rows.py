@@ -317,8 +317,8 @@ class LocalRow:
         return self._process.ask(Held(self._keys, read, self._none_but))
 
     def other_patients(self) -> tuple[OtherPatient, ...]:
-        """Return its instances on disk with another PatientID than the row's."""
-        return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
+        """Return its instances on disk with another PatientID than the row's, or than most if the row names none."""
+        return self._process.ask(OtherPatients(self._keys, self._patients))
 
     def records(self) -> list[InstanceRecord]:
         """Return its records in the folder's index; they include all arrivals before the last flush."""

@@ -176,7 +176,7 @@ class PreparedRun:
             warn(message, InterruptedWarning)
         if found.other_patients:
             message = (
-                f"{found.other_patients} rows brought images with another PatientID than they name: "
+                f"{found.other_patients} rows brought images with another PatientID than they name, or with several: "
                 "see advice, and discrepancies() of the receiver"
             )
             warn(message, ReceiverWarning)

@@ -24,7 +24,7 @@ A complete answer from a PACS that limits its answers::
 
 from __future__ import annotations
 
-from dicomove.search.answers import DISTINGUISHING, is_of_any_site
+from dicomove.search.answers import DISTINGUISHING
 from dicomove.search.choice import Choice, Matches, ask_loosely, checked_loose
 from dicomove.search.limits import may_be_cut
 from dicomove.search.row import Answer
@@ -40,7 +40,6 @@ __all__ = [
     "ask_rows",
     "checked_loose",
     "found_table",
-    "is_of_any_site",
     "may_be_cut",
     "patients_told",
 ]

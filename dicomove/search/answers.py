@@ -12,6 +12,7 @@ from dicomove.cohort import (
     EDGES,
     IDENTIFYING_KEYS,
     KEYWORDS,
+    Query,
     contradictions,
     is_blank,
     only_difference,
@@ -26,7 +27,7 @@ _ADVICE_ON_PATIENTS: Final = {
 }
 
 ISSUER: Final = "IssuerOfPatientID"
-_OF_ANY_SITE: Final = (
+OF_ANY_SITE: Final = (
     f"The PACS does not return {ISSUER}, so it is not compared: the match may be of a patient at another site."
 )
 
@@ -244,23 +245,13 @@ def unconfirmed(match: Mapping[str, object], names: Iterable[str]) -> str | None
     return f"the PACS does not return {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None
 
 
-def of_any_site(match: Mapping[str, object], names: Iterable[str]) -> str | None:
-    """Return a sentence about a study whose answer does not repeat the issuer of the PatientID, if the row names one.
+def is_of_any_site(query: Query, matches: Iterable[Mapping[str, object]]) -> bool:
+    """Return whether a match may be of a patient at another site: it does not repeat the issuer that the row names.
 
     Many archives ignore it, and in Patient Root, studies are asked for by the PatientID alone. A row with the UID of a
     study means this study; so does one with both a PatientID and an accession number.
-
-    Examples
-    --------
-    >>> of_any_site({"PatientID": "7", "IssuerOfPatientID": "A"}, ["PatientID", "IssuerOfPatientID"])
-    >>> of_any_site({"PatientID": "7"}, ["PatientID", "IssuerOfPatientID"])
-    'The PACS does not return IssuerOfPatientID, so it is not compared: the match may be of a patient at another site.'
     """
-    asked = [*names]
-    is_one = "StudyInstanceUID" in asked or {"PatientID", "AccessionNumber"} <= {*asked}
-    return _OF_ANY_SITE if ISSUER in asked and not is_one and is_blank(match.get(ISSUER)) else None
-
-
-def is_of_any_site(advice: str | None) -> bool:
-    """Return whether the advice on a row has the sentence of `of_any_site`."""
-    return _OF_ANY_SITE in (advice or "")
+    names = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
+    is_one = "StudyInstanceUID" in names or {"PatientID", "AccessionNumber"} <= names
+    is_asked = ISSUER in names and not is_one and query.level != "PATIENT"
+    return is_asked and any(is_blank(match.get(ISSUER)) for match in matches)

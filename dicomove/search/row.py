@@ -29,10 +29,11 @@ from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
 from dicomove.search.answers import (
     ISSUER,
+    OF_ANY_SITE,
     each_once,
+    is_of_any_site,
     left_out,
     merged,
-    of_any_site,
     several_patients,
     unconfirmed,
     unproven,
@@ -75,6 +76,10 @@ class Answer:
         The keys that the matches have with other zeros or blanks.
     several_patients
         Whether the matches are of more than one patient, although the row names one.
+    of_any_site
+        Whether a match may be of a patient at another site than the row names.
+    is_narrow
+        Whether nothing matches all keys of the row, and its accession number alone may match.
     """
 
     outcome: str
@@ -89,6 +94,8 @@ class Answer:
     ambiguous: int = 0
     loose: str | None = None
     several_patients: bool = False
+    of_any_site: bool = False
+    is_narrow: bool = False
 
 
 class Search:
@@ -149,7 +156,6 @@ class Search:
                         below.append(merged(above, match))
                         notes += [unrepeated(match, identifying), unwritten(match, (*step.keys, *step.checks))]
                         notes.append(unconfirmed(match, (name for name, _ in step.keys)))
-                        notes += [of_any_site(match, (name for name, _ in keys))] if step.level == "STUDY" else []
                     else:
                         reasons.append(reason)
                 notes += [last.advice] if last.advice and not last.error else []
@@ -163,10 +169,11 @@ class Search:
     ) -> Answer:
         """Return the answer, without the keys that only distinguish patients."""
         several = several_patients(found) if query.names_one_patient else None
+        notes = [*notes, OF_ANY_SITE if is_of_any_site(query, found) else None, several]
         named = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
         extra = {*PATIENT_KEYS}.difference(self._wanted, named)
         found = [{name: value for name, value in match.items() if name not in extra} for match in found]
-        return replace(_answer(found, last, reasons, [*notes, several]), several_patients=several is not None)
+        return replace(_answer(found, last, reasons, notes), several_patients=several is not None)
 
     def ask_list(self, queries: Sequence[Query], uids: Sequence[str], is_enough: Callable[[Match], bool]) -> FindResult:
         """Ask for several rows together, which differ only in a UID."""
@@ -200,7 +207,8 @@ class Search:
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
         returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]
-        apart = PATIENT_KEYS if step is query.steps[0] and query.names_one_patient else ()
+        is_first = step is query.steps[0] and not query.is_by_uid
+        apart = PATIENT_KEYS if is_first and query.names_one_patient else ()
         if step.level == "STUDY" and any(name == ISSUER for one in query.steps for name, _ in (*one.keys, *one.checks)):
             apart = (*apart, ISSUER)  # in Patient Root, only patients were asked for it
         return (*returned, *apart, *(name for name, _ in step.checks))

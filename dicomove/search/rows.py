@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from dicomove.cohort import Query, unlikely_values
+from dicomove.cohort import Query, unlikely_values, with_other_keys
 from dicomove.errors import IdentifierError
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
+from dicomove.search.answers import is_of_any_site
 from dicomove.search.c_find import Stop, Stopped
 from dicomove.search.lists import Batch, batches
 from dicomove.search.row import Answer
@@ -173,9 +174,16 @@ class Rows:
         answer = self._known.get(query)
         if answer is None:
             return _NOT_ATTEMPTED
-        odd = unlikely_values(pair for step in query.steps for pair in step.keys) if answer.outcome == "empty" else ()
-        said = sentences(*query.notes, *odd, answer.advice or "") or None
-        return replace(answer, advice=said, asked_by=", ".join(query.asked_by))
+        keys = [pair for step in query.steps for pair in step.keys] if answer.outcome == "empty" else []
+        odd = unlikely_values(keys)
+        narrow = "" if odd else with_other_keys(keys)
+        return replace(
+            answer,
+            advice=sentences(*query.notes, *odd, narrow, answer.advice or "") or None,
+            asked_by=", ".join(query.asked_by),
+            of_any_site=is_of_any_site(query, answer.matches),
+            is_narrow=bool(narrow),
+        )
 
 
 @dataclass(frozen=True, slots=True)
