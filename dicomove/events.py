@@ -291,13 +291,19 @@ Event = (
 )
 
 
-def notify(callback: Callable[[T], object], event: T) -> None:
-    """Call a user's function, and log its exceptions: they must neither break an exchange nor end a run."""
+def notify(callback: Callable[[T], object], event: T, *, is_logged: bool = True) -> bool:
+    """Call a user's function; return whether it raised nothing. An exception must neither break an exchange nor a run.
+
+    `is_logged` tells whether an exception is logged.
+    """
     try:
         callback(event)
     except Exception as error:  # noqa: BLE001 (it is logged)
         name = getattr(callback, "__name__", type(callback).__name__)
-        log_exception(logger, f"the callback {name} raised; the run continues", error)
+        if is_logged:
+            log_exception(logger, f"the callback {name} raised; the run continues", error)
+        return False
+    return True
 
 
 def _known(count: int | None) -> str:

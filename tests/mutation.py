@@ -59,6 +59,7 @@ TESTS: Final = {
     "dicomove/words": ("words", "outcome*"),
     "dicomove/dimse/": ("dimse_*",),
     "dicomove/run/pacing/breaker": ("run_outages", "run_state"),
+    "dicomove/receiver/": ("receiver_paths",),
     "dicomove/run/pacing/": ("pacing_*", "run_auto"),
     "dicomove/run/": ("run_[!eip]*", "run_estimates", "run_patients"),
 }

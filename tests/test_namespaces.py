@@ -16,7 +16,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.errors import ReceiverWarning
-from dicomove.receiver import administration
+from dicomove.receiver import pacs_entry
 from dicomove.testing.synthetic import synthetic_instances
 from tests import namespaces, servers
 from tests.namespaces import Namespace
@@ -106,13 +106,13 @@ def behind_nat(hospital: Hospital) -> Iterator[tuple[Namespace, int]]:
 def no_container(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Tests may run in a container, which is another subject."""
     if "in_container" not in request.fixturenames:
-        monkeypatch.setattr(administration, "CONTAINER_FILES", ())
+        monkeypatch.setattr(pacs_entry, "CONTAINER_FILES", ())
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 
 @pytest.fixture
 def in_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(administration, "CONTAINER_FILES", (str(tmp_path),))
+    monkeypatch.setattr(pacs_entry, "CONTAINER_FILES", (str(tmp_path),))
 
 
 def cohort() -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.receiver import administration
+from dicomove.receiver import pacs_entry
 from dicomove.testing.synthetic import synthetic_instances
 from tests import namespaces, servers
 from tests.namespaces import Namespace
@@ -38,7 +38,7 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def no_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(administration, "CONTAINER_FILES", ())
+    monkeypatch.setattr(pacs_entry, "CONTAINER_FILES", ())
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
 

@@ -30,7 +30,7 @@ from dicomove.events import (
 from dicomove.notebook import JobPanel, PanelState, rendering, to_html, to_text
 from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
 from dicomove.notebook.state import StateBuilder
-from dicomove.words import COLOURS, OUTCOMES, Outcome
+from dicomove.words import OUTCOME_COLOURS, OUTCOMES, Outcome
 from tests import site
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
@@ -175,14 +175,14 @@ def test_the_bar_gives_each_outcome_its_share_and_its_colour() -> None:
     state = state_of(started(8), *(finished(row) for row in range(3)), finished(3, "failed"))
     bar = to_html(state, now=NOW)
     assert re.findall(r'class="dicomove-(\w+)"[^>]*width:([\d.]+)%;background-color:(#\w+)', bar) == [
-        ("complete", "37.500", COLOURS["complete"]),
-        ("failed", "12.500", COLOURS["failed"]),
+        ("complete", "37.500", OUTCOME_COLOURS["complete"]),
+        ("failed", "12.500", OUTCOME_COLOURS["failed"]),
     ]
 
 
 def test_every_outcome_has_its_place_and_its_colour() -> None:
     assert set(get_args(Outcome)) <= set(OUTCOMES)
-    assert set(COLOURS) == set(OUTCOMES)
+    assert set(OUTCOME_COLOURS) == set(OUTCOMES)
     state = state_of(started(2), finished(0, "unheard_of"), finished(1, "failed"))
     assert [outcome for outcome, _ in rendering.outcomes(state)] == ["failed", "unheard_of"]
     assert "1 unheard_of" in seen(state)

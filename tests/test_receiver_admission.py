@@ -19,10 +19,10 @@ import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.outcome.advice import remarks_on_refusals
-from dicomove.receiver import AskedRow, Limits, RowId, administration
-from dicomove.receiver.administration import addresses
+from dicomove.receiver import AskedRow, Limits, RowId, pacs_entry
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.lines import Progress
+from dicomove.receiver.pacs_entry import addresses
 from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
@@ -242,7 +242,7 @@ def test_a_pacs_that_moves_to_another_address_is_found_there(monkeypatch: pytest
     assert addresses("pacs.example") == ["192.0.2.7"]
     there[:] = ["192.0.2.8"]
     assert addresses("pacs.example") == ["192.0.2.7"]  # not for each row anew
-    monkeypatch.setattr(administration, "_LOOK_UP_AGAIN_S", 0)
+    monkeypatch.setattr(pacs_entry, "_LOOK_UP_AGAIN_S", 0)
     assert addresses("pacs.example") == ["192.0.2.8"]
     there.clear()
     assert addresses("pacs.example") == ["192.0.2.8"]

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from dicomove.receiver.own_paths import fits
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, beside, safe
 
 often = settings(
@@ -313,3 +314,83 @@ def test_every_cell_makes_a_safe_path(subject: str, session: str, text: str, sop
 def test_a_template_with_columns_that_cannot_be_used_says_why(template: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         PathTemplate(template, takes_columns=True)
+
+
+OWN_TEMPLATES = [
+    "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm",
+    "{PatientID}/{Modality}_{SOPInstanceUID}",
+    "a/{StudyDescription}{Modality}/x-{SOPInstanceUID}.dcm",
+    "sub-{subject}/{Modality}/{SeriesNumber}_{InstanceNumber}.dcm",
+]
+OWN_VALUES = [
+    {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3", "SOPInstanceUID": "1.4", "Modality": "CT"},
+    {
+        "StudyInstanceUID": "../x",
+        "SeriesInstanceUID": "é",
+        "SOPInstanceUID": "a",
+        "PatientID": "Ü/1",
+        "Modality": "CON",
+    },
+    {
+        "StudyInstanceUID": "",
+        "SOPInstanceUID": "1.5",
+        "StudyDescription": "C",
+        "Modality": "OM1",
+        "PatientID": "9" * 300,
+    },
+]
+
+
+@pytest.mark.parametrize("values", OWN_VALUES)
+@pytest.mark.parametrize("text", OWN_TEMPLATES)
+def test_every_path_of_the_receiver_is_recognised(text: str, values: dict[str, str]) -> None:
+    template = PathTemplate(text, takes_columns=True)
+    paths = [template.relative(values, cells) for cells in ({"subject": "01"}, {"subject": "Ü 1"})]
+    paths += [template.relative(values)] if template.columns else []
+    for path in paths:
+        others = [path.with_name(f"{path.stem}~{added}{path.suffix}") for added in ("2", "0" * 16)]
+        for name in (path, *others):
+            assert fits(template, str(name))
+            assert fits(template, str(name), values | dict.fromkeys(set(template.keywords) - set(values), ""))
+        assert not fits(template, str(path / "more"))
+        other = {"SOPInstanceUID": "9.9", "InstanceNumber": "9", "SeriesNumber": "7"}
+        assert not fits(template, str(path), values | other)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "is_own"),
+    [
+        ("P1/1.2.3.dcm", None, True),
+        ("P1/1.2.3~2.dcm", None, True),
+        ("P1/1.2.3~0123456789abcdef.dcm", None, True),
+        ("P1/1.2.3~12x.dcm", None, False),
+        ("P 1/1.2.3.dcm", None, False),
+        ("P1/MR.dcm", None, False),
+        ("P1/1.2.3.txt", None, False),
+        ("1.2.3.dcm", None, False),
+        ("more/P1/1.2.3.dcm", None, False),
+        ("P1/1.2.3.dcm", {"PatientID": "P1"}, True),
+        ("P1/1.2.3.dcm", {"PatientID": "P2"}, False),
+        ("P1/1.2.3.dcm", {"PatientID": "P1", "SOPInstanceUID": "1.2.3"}, True),
+        ("P1/1.2.3~2.dcm", {"PatientID": "P1", "SOPInstanceUID": "1.2.3"}, True),
+        ("P1/1.2.4.dcm", {"PatientID": "P1", "SOPInstanceUID": "1.2.3"}, False),
+        ("unasked/1.2/1.3/1.4.dcm", None, False),
+    ],
+)
+def test_files_of_the_user_are_not_the_receivers(path: str, values: dict[str, str] | None, *, is_own: bool) -> None:
+    assert fits(PathTemplate("{PatientID}/{SOPInstanceUID}.dcm"), path, values) is is_own
+
+
+def test_only_a_path_with_columns_has_instances_that_nobody_asked_for() -> None:
+    template = PathTemplate("{subject}/{SOPInstanceUID}.dcm", takes_columns=True)
+    assert fits(template, "unasked/1.2/1.3/1.4.dcm")
+    assert not fits(template, "others/1.2/1.3/1.4.dcm")
+
+
+def test_unknown_uids_may_have_to_be_plain() -> None:
+    template = PathTemplate("{StudyInstanceUID}/{SOPInstanceUID}.dcm")
+    assert fits(template, "study/1.4.dcm")
+    assert not fits(template, "study/1.4.dcm", plain_uids=True)
+    assert fits(template, "1.2/1.4.dcm", plain_uids=True)
+    named = PathTemplate("{PatientID}/{SOPInstanceUID}.dcm")
+    assert fits(named, "study/1.4.dcm", plain_uids=True)

@@ -25,8 +25,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 import dicomove as dm
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
 from dicomove.dimse.data_sets import file_head
+from dicomove.errors import SparingLog
 from dicomove.events import Arriving, Event
-from dicomove.receiver.sparing_log import SparingLog
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing

@@ -20,9 +20,8 @@ import dicomove as dm
 from dicomove.dimse.data_sets import file_head
 from dicomove.processes import Process
 from dicomove.receiver import process, recovery
-from dicomove.receiver.paths import DEFAULT, PathTemplate
+from dicomove.receiver.paths import DEFAULT
 from dicomove.receiver.placing import FileStore
-from dicomove.receiver.recovery import fits
 from dicomove.store.instances import InstanceIndex
 from dicomove.store.ownership import owned
 from dicomove.testing.archive import Instance
@@ -158,47 +157,6 @@ def test_files_in_quarantine_have_a_record_again(tmp_path: Path) -> None:
         "the receiver was killed before it recorded the reason",
     ]
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
-
-
-TEMPLATES = [
-    "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm",
-    "{PatientID}/{Modality}_{SOPInstanceUID}",
-    "a/{StudyDescription}{Modality}/x-{SOPInstanceUID}.dcm",
-    "sub-{subject}/{Modality}/{SeriesNumber}_{InstanceNumber}.dcm",
-]
-VALUES = [
-    {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3", "SOPInstanceUID": "1.4", "Modality": "CT"},
-    {
-        "StudyInstanceUID": "../x",
-        "SeriesInstanceUID": "é",
-        "SOPInstanceUID": "a",
-        "PatientID": "Ü/1",
-        "Modality": "CON",
-    },
-    {
-        "StudyInstanceUID": "",
-        "SOPInstanceUID": "1.5",
-        "StudyDescription": "C",
-        "Modality": "OM1",
-        "PatientID": "9" * 300,
-    },
-]
-
-
-@pytest.mark.parametrize("values", VALUES)
-@pytest.mark.parametrize("text", TEMPLATES)
-def test_every_path_of_the_receiver_is_recognised(text: str, values: dict[str, str]) -> None:
-    template = PathTemplate(text, takes_columns=True)
-    paths = [template.relative(values, cells) for cells in ({"subject": "01"}, {"subject": "Ü 1"})]
-    paths += [template.relative(values)] if template.columns else []
-    for path in paths:
-        others = [path.with_name(f"{path.stem}~{added}{path.suffix}") for added in ("2", "0" * 16)]
-        for name in (path, *others):
-            assert fits(template, str(name))
-            assert fits(template, str(name), values | dict.fromkeys(set(template.keywords) - set(values), ""))
-        assert not fits(template, str(path / "more"))
-        other = {"SOPInstanceUID": "9.9", "InstanceNumber": "9", "SeriesNumber": "7"}
-        assert not fits(template, str(path), values | other)
 
 
 BOMB = """

@@ -27,7 +27,7 @@ from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
-from dicomove.receiver.administration import route
+from dicomove.receiver.pacs_entry import route
 
 #: A PACS that gives more answers than this has no limit that matters.
 ENOUGH: Final = 1000

@@ -44,7 +44,7 @@ def display(progress: Progress) -> Display:
     ----------
     progress
         ``"auto"`` and ``"panel"``: a panel in a notebook, and a bar elsewhere. ``"tqdm"``: a bar. ``False``: nothing. A
-        callable gets each event; if it raises an exception, this is logged, and the run goes on.
+        callable gets each event; if it raises exceptions, the first is logged, and the run goes on.
 
     Raises
     ------
@@ -133,23 +133,24 @@ class Phases:
 
 
 class CallbackDisplay:
-    """Hands each event to a function."""
+    """Hands each event to a function; its first exception is logged, and at the end the number of all."""
 
     def __init__(self, callback: Callable[[Event], object]) -> None:
-        self._callback = callback
+        self._callback, self._failed = callback, 0
 
     def __enter__(self) -> Self:
         return self
 
     def __call__(self, event: Event) -> None:
         """Call the function."""
-        notify(self._callback, event)
+        self._failed += not notify(self._callback, event, is_logged=not self._failed)
 
     def tick(self) -> None:
         """Do nothing: a function gets events only."""
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self._failed > 1:
+            logger.error("the function in progress= raised for %d events; only the first is logged", self._failed)
 
 
 class BarDisplay:

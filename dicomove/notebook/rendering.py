@@ -12,7 +12,7 @@ from typing import Final
 
 from dicomove.notebook.flights import Flight
 from dicomove.notebook.state import PanelState
-from dicomove.words import COLOURS, OUTCOMES
+from dicomove.words import OUTCOME_COLOURS, OUTCOMES
 
 #: The most rows in flight that are shown one by one; the others are counted.
 SHOWN_IN_FLIGHT: Final = 5
@@ -272,13 +272,13 @@ def _rows_in_flight(state: PanelState) -> str:
 def _row_in_flight(flight: Flight) -> str:
     """Return one row: a small bar, its label, and its progress."""
     track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
-    piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{COLOURS['complete']}"
+    piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{OUTCOME_COLOURS['complete']}"
     bar = f'<span style="{track}"><span style="{piece}"></span></span>'
     return f"<div>{bar}row <b>{escape(label(flight.label))}</b>: {escape(progress_of(flight))}</div>"
 
 
 def _colour(outcome: str) -> str:
-    return COLOURS.get(outcome, _OTHER)
+    return OUTCOME_COLOURS.get(outcome, _OTHER)
 
 
 def to_text(state: PanelState, *, now: datetime, hint: str = "") -> str:

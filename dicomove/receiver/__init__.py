@@ -4,7 +4,7 @@ In the caller's process::
 
     receiver                `Receiver`: its arguments, its tables
     settings                checks the arguments; `Limits`
-    administration          writes the PACS's entry for the receiver: Orthanc, DCMTK, dcm4chee
+    pacs_entry              the entry for the receiver that a PACS needs: AE title, host, port
     studies                 ``on_study=``: reports each study that has come
     rows                    opens a row at its receiver, and waits for its instances; all rows in flight; refused peers
     get_scu                 `GetScu`: asks the process for a C-GET
@@ -28,11 +28,11 @@ In the receiver's process::
     storage                 decides where an instance goes: folder or quarantine, and the Status
     tallies                 counts the arrivals of each row
     placing                 ``existing=``: final names, duplicates, quarantine; ``min_free=``: the free space
+    own_paths               whether the receiver may have given a path to a file      (pure)
     recovery                after a kill or a power cut: records complete files, and puts spoilt ones aside
     stored_file             reads a file of the folder again: its keys, its hash, and whether it is whole
     paths                   ``path=``: the template, and safe names
     commit                  makes files durable, and writes them to the folder's index
-    sparing_log             writes the same warning once a minute
 """
 
 from dicomove.receiver.api import Durability, LostFile, OtherPatient, ReceivedRow, RowId

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from dicomove.errors import SparingLog
 from dicomove.files import synchronise_folder
 from dicomove.outcome import stripped
 from dicomove.receiver.api import Durability, LostFile
 from dicomove.receiver.open_file import FollowingDigest, OpenFile
-from dicomove.receiver.sparing_log import SparingLog
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceReader, InstanceRecord
 
 #: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.

@@ -15,8 +15,8 @@ import pandas as pd
 from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
-from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import Durability, Flush, Held
+from dicomove.receiver.pacs_entry import Entries
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing, has_room
 from dicomove.receiver.rows import AskedRow, LocalRow, RowsInFlight, refused_table

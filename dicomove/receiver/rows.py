@@ -18,7 +18,6 @@ from dicomove.cohort import Identifier
 from dicomove.errors import AddressError
 from dicomove.outcome import Counts, Refusal
 from dicomove.pacs import Pacs
-from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import count_refusal
 from dicomove.receiver.api import (
     AwaitArrivals,
@@ -34,6 +33,7 @@ from dicomove.receiver.api import (
     gone_end,
 )
 from dicomove.receiver.lines import Progress
+from dicomove.receiver.pacs_entry import addresses
 from dicomove.receiver.process import Asks
 from dicomove.store import InstanceRecord
 

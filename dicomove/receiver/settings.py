@@ -10,8 +10,8 @@ from typing import Final, Literal, Self, get_args
 from dicomove.errors import AddressError, check_word
 from dicomove.files import shown
 from dicomove.pacs import ae_title as checked_ae_title, is_number
-from dicomove.receiver.administration import advertised
 from dicomove.receiver.admission import network
+from dicomove.receiver.pacs_entry import advertised
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing
 from dicomove.tls import TLS, server_context

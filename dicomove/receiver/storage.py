@@ -17,12 +17,12 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
+from dicomove.errors import SparingLog
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.placing import CompleteFile, Disposition, FileStore, Placed
-from dicomove.receiver.sparing_log import SparingLog
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 

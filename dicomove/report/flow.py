@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from dicomove.report.table import OTHER, counted_once, instances
-from dicomove.words import COLOURS, ERROR_WORDS, GOOD, MOVED, OUTCOME_WORDS
+from dicomove.words import ERROR_WORDS, GOOD, MOVED, OUTCOME_COLOURS, OUTCOME_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,7 +231,7 @@ class _Chart:
             top + _HEIGHT - 0.21,
             (width - 0.24) * part,
             0.1,
-            COLOURS["complete"] if last else _BEFORE,
+            OUTCOME_COLOURS["complete"] if last else _BEFORE,
         )
 
     def arrow(self, step: FlowStep, top: float, height: float) -> None:
@@ -248,7 +248,7 @@ class _Chart:
         self._frame(left, begin, width, deep)
         for number, (outcome, line) in enumerate(losses):
             y = begin + 0.08 + _LINE * (number + 0.5)
-            self._bar(left + 0.1, y - 0.06, 0.12, 0.12, COLOURS.get(outcome, _PLAIN))
+            self._bar(left + 0.1, y - 0.06, 0.12, 0.12, OUTCOME_COLOURS.get(outcome, _PLAIN))
             self.text(left + 0.3, y, line, size=8.5)
 
     def _frame(self, x: float, y: float, width: float, height: float) -> None:

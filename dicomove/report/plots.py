@@ -9,7 +9,7 @@ import pandas as pd
 
 from dicomove.report.flow import SIZE, cohort_rows, draw_flow, flow
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
-from dicomove.words import COLOURS
+from dicomove.words import OUTCOME_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +128,7 @@ def _draw_durations(axis: Axes, moved: pd.DataFrame) -> None:
         of_it = known[known["outcome"] == outcome]
         sizes = of_it["bytes"].astype(float) / _MB if has_bytes else instances(of_it).astype(float)
         axis.scatter(
-            sizes, of_it["duration_s"], s=16, color=COLOURS.get(outcome, _PALE), edgecolors=_INK, linewidths=0.2
+            sizes, of_it["duration_s"], s=16, color=OUTCOME_COLOURS.get(outcome, _PALE), edgecolors=_INK, linewidths=0.2
         )
     _decades(axis, size[known.index].astype(float), known["duration_s"])
 
@@ -182,7 +182,7 @@ def _draw_legend(figure: SubFigure, table: pd.DataFrame) -> None:
 def _look(outcome: str) -> dict[str, Any]:
     """Return the style of an outcome's area: two outcomes share a colour, so one of them is hatched."""
     hatched = {"hatch": _HATCH} if outcome == "unreachable" else {}
-    return {"facecolor": COLOURS.get(outcome, _PALE), "edgecolor": _INK, "linewidth": 0, **hatched}
+    return {"facecolor": OUTCOME_COLOURS.get(outcome, _PALE), "edgecolor": _INK, "linewidth": 0, **hatched}
 
 
 def _say_nothing(axis: Axes) -> None:

@@ -8,7 +8,8 @@
     find_journal      the answers of `find`, for a later `find`
     header_store      the headers of a folder's files, for a later `index`
     manifest          the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
-    cells             turns cells and labels of a table into JSON, and back; hashes, keyed ones as pseudonyms    (pure)
+    cells             turns cells and labels of a table into JSON, and back; the hash of a cohort               (pure)
+    pseudonyms        keyed hashes instead of identifiers                                                       (pure)
     schema            the tables of the journal, their records, and the key that identifies a row from run to run
     journal           `Journal`: writes, and returns the results of earlier runs
     reading           the journal as DataFrames, also during a run
@@ -17,7 +18,7 @@
     spreadsheet_csv   reads a result table that another program saved as CSV
 """
 
-from dicomove.store.cells import Pseudonyms, cohort_sha256
+from dicomove.store.cells import cohort_sha256
 from dicomove.store.exporting import export, read_results
 from dicomove.store.find_journal import FindJournal
 from dicomove.store.header_store import HeaderStore, StoredHeader
@@ -33,6 +34,7 @@ from dicomove.store.instances import (
 )
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
+from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_attempts, read_journal, read_request, read_runs, read_with_moves
 from dicomove.store.schema import JOURNAL_FILE, AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from dicomove.cohort import UNIQUE_KEYS
 from dicomove.files import replacing
-from dicomove.store.cells import Pseudonyms
+from dicomove.store.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate

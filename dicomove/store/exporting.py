@@ -22,9 +22,9 @@ from dicomove.columns import RESULT_COLUMNS
 from dicomove.errors import CohortError
 from dicomove.files import file_sha256, replacing, user_path
 from dicomove.store import cells
-from dicomove.store.cells import Pseudonyms
 from dicomove.store.crate import CRATE_FILE, write_crate
 from dicomove.store.manifest import CHECKSUMS_FILE, read_manifest, write_checksums
+from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_journal
 from dicomove.store.schema import journal_at
 from dicomove.store.spreadsheet_csv import read_cells, typed_table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dicomove.testing import RehearsalPacs, faults
-from dicomove.words import COLOURS
+from dicomove.words import OUTCOME_COLOURS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +28,7 @@ def rows_done(cell: Cell) -> int:
 
 def share(picture: Image, outcome: str) -> float:
     """How much of a bar has an outcome's colour."""
-    colour = tuple(bytes.fromhex(COLOURS[outcome][1:]))
+    colour = tuple(bytes.fromhex(OUTCOME_COLOURS[outcome][1:]))
     line = [picture.getpixel((x, picture.height // 2)) for x in range(picture.width)]
     return line.count(colour) / len(line)
 

@@ -1,4 +1,4 @@
-"""The entry of the receiver in a PACS, which its administrator makes."""
+"""The entry for the receiver that the administrator of a PACS makes: AE title, host and port."""
 
 from __future__ import annotations
 
