@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import pandas as pd
 import pytest
 
-from dicomove.search.answers import each_once, of_any_site, unwritten
+from dicomove.cohort import Query, find_queries
+from dicomove.search.answers import each_once, is_of_any_site, unwritten
 
 STUDY = {"StudyInstanceUID": "1.2"}
 COUNT = "NumberOfStudyRelatedInstances"
@@ -67,5 +69,7 @@ def test_all_keys_whose_letters_a_pacs_does_not_return_are_named() -> None:
     ],
 )
 def test_a_match_may_be_of_another_site_if_nothing_else_names_the_study(asked: list[str], is_said: object) -> None:
-    assert (of_any_site({"PatientID": "7"}, asked) is not None) == is_said
-    assert of_any_site({"PatientID": "7", "IssuerOfPatientID": "A"}, asked) is None
+    (query,) = find_queries(pd.DataFrame({name: ["1.2"] for name in asked}))
+    assert isinstance(query, Query)
+    assert is_of_any_site(query, [{"PatientID": "7"}]) == is_said
+    assert not is_of_any_site(query, [{"PatientID": "7", "IssuerOfPatientID": "A"}])
