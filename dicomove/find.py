@@ -23,6 +23,7 @@ from dicomove.cohort import (
     unasked_columns,
     uncompared_keys,
     with_digests,
+    without_digests_of_others,
     without_marks,
 )
 from dicomove.dimse import EchoResult, FindScu, attribute
@@ -192,7 +193,7 @@ def find(
     settings = SearchSettings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     names = checked_loose(loose)
-    table = own_copy(table)
+    table = without_digests_of_others(own_copy(table), pacs.address)
     dates = choice.dates(table)
     queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
     queries = _with_dates(queries_of(choice.asked(table)), dates)
@@ -218,7 +219,7 @@ def find(
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
             table, answers = _without_empty(table, answers)
         found = without_marks(_found(table, answers, wanted, loose=bool(names)))
-        return with_digests(found, known, told=patients_told(answers))
+        return with_digests(found, known, told=patients_told(answers), told_by=pacs.address)
 
 
 def _with_dates(

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import own_copy
+from dicomove.cohort import own_copy, without_digests_of_others
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
 from dicomove.interpreter import short_switch_interval
@@ -222,7 +222,7 @@ def _prepared(
     query_model: str,
     options: MoveOptions,
 ) -> PreparedRun:
-    table = own_copy(table)
+    table = without_digests_of_others(own_copy(table), pacs.address)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options.of(options)
     settings = run_settings(pacs, destination, checked)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, own_copy, with_plan_digests
+from dicomove.cohort import Identifier, Requested, own_copy, with_plan_digests, without_digests_of_others
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
@@ -136,7 +136,7 @@ def plan(
     >>> planned["action"].tolist()
     ['move', 'repeated', 'invalid']
     """
-    table = own_copy(table)
+    table = without_digests_of_others(own_copy(table), pacs.address)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)
@@ -154,7 +154,7 @@ def plan(
     seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
     made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
-    return with_plan_digests(made)
+    return with_plan_digests(made, pacs.address)
 
 
 def _look_here(

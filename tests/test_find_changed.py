@@ -36,6 +36,7 @@ class FindsPatient(FindFault):
 SOURCE = Synthetic(studies=3, series=1, instances=2, size=64, patients=3)
 UIDS = list(dict.fromkeys(one.study_instance_uid for one in SOURCE.instances_of_all()))
 COHORT = pd.DataFrame({"PatientID": ["SYN000001", "SYN000002", "SYN000003"]})
+_KEPT = ["cohort_row", "outcome", "matches", "filtered", "asked_by"]
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -525,3 +526,32 @@ def test_a_series_whose_header_is_not_understood_is_named(pacs: RunningPacs, fou
         warnings.simplefilter("error", dm.errors.CohortWarning)
         dm.move(typed, pacs, pacs.destination, level="STUDY", progress=False)
         dm.move(typed.assign(QueryRetrieveLevel="STUDY"), pacs, pacs.destination, progress=False)
+
+
+def test_what_one_pacs_has_told_is_compared_with_another_one(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    """The other PACS has the same UIDs, all for one patient."""
+    planned_here = dm.plan(found, pacs, progress=False)
+    with RehearsalPacs(SOURCE, FindsPatient(patient="SYN000002")) as other:
+        with pytest.warns(dm.errors.FindWarning, match="answers to 2 rows are not what the rows ask for"):
+            again = dm.find(found, other, progress=False)
+        planned = dm.plan(found, other, progress=False)
+        for table in (found, planned_here):
+            results, commands = move(table, other)
+            assert results["error"].fillna("none").tolist() == ["other_patient", "none", "other_patient"]
+            assert commands.count("C-MOVE") == 1
+    assert again["outcome"].tolist() == ["empty", "matched", "empty"]
+    assert again["PatientID"].tolist() == COHORT["PatientID"].tolist()
+    assert planned["action"].tolist() == ["invalid", "move", "invalid"]
+    _, commands = move(found, pacs)
+    assert commands == ["C-MOVE"] * 3
+
+
+def test_a_row_of_find_from_a_file_without_its_uid_says_what_it_is_asked_by(pacs: RunningPacs, tmp_path: Path) -> None:
+    cohort = dm.find(COHORT, pacs, progress=False)[["PatientID", "AccessionNumber"]]
+    edited = dm.find(cohort, pacs, progress=False)[[*_KEPT, "PatientID", "AccessionNumber", "StudyInstanceUID"]]
+    edited.loc[0, ["AccessionNumber", "StudyInstanceUID"]] = None
+    edited.to_csv(tmp_path / "edited.csv", index=False)
+    with pytest.warns(dm.errors.FindWarning, match="1 of 3 rows are asked by fewer keys"):
+        again = dm.find(dm.read_cohort(tmp_path / "edited.csv"), pacs, progress=False)
+    assert "AccessionNumber is blank" in again["advice"][0]
+    assert again["advice"].isna().tolist() == [False, True, True]

@@ -38,6 +38,7 @@ from dicomove.cohort.changes import (
     untold_rows,
     with_digests,
     with_plan_digests,
+    without_digests_of_others,
 )
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
@@ -193,5 +194,6 @@ __all__ = [
     "with_other_keys",
     "with_own_columns",
     "with_plan_digests",
+    "without_digests_of_others",
     "without_marks",
 ]

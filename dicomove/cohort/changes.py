@@ -3,6 +3,7 @@
 A table of `find` has a digest of the unique keys of each row in ``attrs``. pandas copies it to tables that are made
 from this one. It drops it where tables are merged, or read from a file: then it is not known whether a row was changed.
 The digests have a key that only this process knows: otherwise they would tell a PatientID that the user has removed.
+They say what one PACS has told: another PACS may have the same UID for another patient.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dicomove.cohort.values import EDGES, is_blank
 _FOUND: Final = "dicomove.found_keys"
 _PLANNED: Final = "dicomove.planned_keys"
 _UNTOLD: Final = "dicomove.untold_keys"
+_TOLD_BY: Final = "dicomove.told_by"
 _KEY: Final = secrets.token_bytes(16)
 #: Tells digests of this process from others.
 _PROCESS: Final = blake2b(_KEY, digest_size=8).hexdigest()
@@ -28,25 +30,44 @@ _BYTES: Final = 6
 
 
 def with_digests(
-    table: pd.DataFrame, level: str, mark: str = _FOUND, told: Sequence[bool] | None = None
+    table: pd.DataFrame, level: str, mark: str = _FOUND, told: Sequence[bool] | None = None, told_by: str = ""
 ) -> pd.DataFrame:
     """Put the digests of its rows into a table of `find`, and return the table.
 
     `told` says of each row whether the PACS has told its PatientID; otherwise the user typed it (`untold_rows`).
+    `told_by` is the address of the PACS.
     """
     rows = list(_keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)]))
     # A user may have good reasons to remove the PatientID.
     digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
     table.attrs[mark] = f"{_PROCESS} {level} {''.join(digests)}"
+    table.attrs[_TOLD_BY] = _digest([told_by])
     if told is not None:
         untold = [_digest(keys) for keys, is_told in zip(rows, told, strict=True) if keys[0] and not is_told]
         table.attrs[_UNTOLD] = f"{_PROCESS} {level} {''.join(untold)}"
     return table
 
 
-def with_plan_digests(table: pd.DataFrame) -> pd.DataFrame:
+def with_plan_digests(table: pd.DataFrame, told_by: str = "") -> pd.DataFrame:
     """Put the digests of its rows into a plan, and return the plan."""
-    return with_digests(table, "IMAGE", _PLANNED)
+    return with_digests(table, "IMAGE", _PLANNED, told_by=told_by)
+
+
+def without_digests_of_others(table: pd.DataFrame, pacs: str) -> pd.DataFrame:
+    """Remove the digests from a table if another PACS has told its rows, and return the table.
+
+    Examples
+    --------
+    >>> found = with_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), "STUDY", told_by="A@a:104")
+    >>> digest_level(without_digests_of_others(found, "A@a:104"))
+    'STUDY'
+    >>> digest_level(without_digests_of_others(found, "B@b:104")) is None
+    True
+    """
+    if table.attrs.get(_TOLD_BY, "") != _digest([pacs]):
+        for mark in (_FOUND, _PLANNED, _UNTOLD):
+            table.attrs.pop(mark, None)
+    return table
 
 
 def replanned_rows(table: pd.DataFrame) -> list[bool]:

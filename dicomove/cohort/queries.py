@@ -92,9 +92,14 @@ def find_queries(
         *(prepared_cells(cells, known) for cells, given in zip(rows, from_pacs, strict=True) if not given)
     )
     return [
-        query if given else with_blank_keys(query, filled, refuse=partial_keys == "refuse")
+        query if given and _has_uid(query) else with_blank_keys(query, filled, refuse=partial_keys == "refuse")
         for query, given in zip(queries, from_pacs, strict=True)
     ]
+
+
+def _has_uid(query: Query | IdentifierError) -> bool:
+    """Tell whether a row of `find` still has its UID: the user may have removed it."""
+    return isinstance(query, Query) and query.is_by_uid
 
 
 def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:
