@@ -140,3 +140,11 @@ def test_every_position_is_that_of_its_keyword(columns: list[object]) -> None:
     else:
         assert all(keyword(columns[position]) == name for name, position in found.items())
         assert set(found) == {name for name in map(keyword, columns) if name}
+
+
+def test_in_a_table_of_find_the_column_that_find_has_added_counts() -> None:
+    labels = ["PATIENTID", "cohort_row", "PatientID", "outcome", "matches", "filtered"]
+    assert keyword_columns(labels) == {"PatientID": 2}
+    with pytest.raises(CohortError, match="several columns stand for PatientID: 'PATIENTID' and 'PatientID'"):
+        keyword_columns(labels[:-1])
+    assert keyword_columns([("PatientID", ""), "mrn"]) == {"PatientID": 0}

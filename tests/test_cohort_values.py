@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 
-from dicomove.cohort.values import EDGES, is_blank, is_number, is_uid, text, whole_number
+from dicomove.cohort.values import EDGES, given_key, is_blank, is_number, is_uid, text, whole_number, zone_of
 from dicomove.errors import IdentifierError
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
@@ -170,3 +170,16 @@ def test_padding_never_changes_a_value(core: str, before: str, after: str) -> No
     padded = before + core + after
     assert is_blank(padded) == is_blank(core)
     assert text(padded, "PatientID") == text(core, "PatientID")
+
+
+def test_a_uid_that_the_pacs_gave_is_returned_as_it_is() -> None:
+    """A typed one loses a prefix that only other standards have."""
+    assert given_key(" urn:oid:1.2.3 ", "StudyInstanceUID") == "urn:oid:1.2.3"
+    assert text(" urn:oid:1.2.3 ", "StudyInstanceUID") == "1.2.3"
+
+
+def test_the_zone_of_a_moment_is_named_as_people_know_it() -> None:
+    assert zone_of(pd.Timestamp("2024-01-04 23:00", tz="Europe/Berlin")) == "CET"
+    assert zone_of(dt.datetime(2024, 1, 4, 23, tzinfo=dt.timezone(dt.timedelta(hours=1)))) == "UTC+01:00"
+    assert zone_of(dt.datetime(2024, 1, 4, 23)) is None  # noqa: DTZ001 (that is the case)
+    assert zone_of("2024-01-04") is None

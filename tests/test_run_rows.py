@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dicomove.errors import IdentifierError
 from dicomove.events import Arriving, RowFinished
 from dicomove.outcome import ALTOGETHER, Unverified
 from dicomove.receiver import LostFile, OtherPatient, ReceivedRow
@@ -14,7 +15,7 @@ from dicomove.results import Row
 from dicomove.run.attempt import AttemptEnd, Lost, Moved, OnDisk, row_after
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
-from tests.run_events import BUSY, COMPLETE, MIDNIGHT, moved, result, task
+from tests.run_events import BUSY, COMPLETE, MIDNIGHT, identifier, moved, result, task
 
 UNANSWERED = Unverified("C-FIND had no answer", may_pass=True)
 #: Three are listed, and two came.
@@ -207,6 +208,25 @@ def test_a_file_that_the_disk_lost_is_missing_once() -> None:
     assert [position for position, _, _ in results.with_lost(lost, 0)] == [0, 1]
     found = [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(0)]
     assert sorted(found) == [(row, uid) for row in ("row 0", "row 1") for uid in ("1.2", "1.3")]
+
+
+def test_only_rows_of_this_run_that_have_files_lose_some() -> None:
+    """A row of an earlier run has its own record, and the file may be one that nothing asked for."""
+    identifiers: Any = [identifier(0), IdentifierError("no UID"), identifier(2), identifier(3), identifier(4)]
+    results = RowResults(list("abcde"), identifiers, asks_archive=False)
+    rows = {0: Row("complete", received=2), 1: Row("invalid"), 2: Row("complete", received=2, resumed=True)}
+    for position, row in (rows | {3: Row("failed"), 4: Row("complete", received=2)}).items():
+        results.set_row(task(position), row)
+    lost = [
+        LostFile({"StudyInstanceUID": f"1.2.{number}", "SOPInstanceUID": f"{number}.{problem}"}, problem)
+        for number in (0, 2, 3, 9)
+        for problem in ("first", "second")
+    ]
+    assert results.with_lost(lost, 0) == [(0, {"StudyInstanceUID": "1.2.0"}, "first")]
+    found = [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(0)]
+    assert found == [("a", "0.first"), ("a", "0.second"), ("d", "3.first"), ("d", "3.second")]
+    assert results.with_lost([], 0) == []
+    assert results.discrepancies(0) == []
 
 
 def test_a_file_that_the_disk_lost_is_missing_beside_the_instances_of_another_patient() -> None:

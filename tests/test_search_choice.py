@@ -313,12 +313,20 @@ def test_keys_that_may_match_loosely() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "wildcard"),
-    [("00 123", "*123*"), ("A-007", "*A-*7*"), ("000", "*0*"), ("A", "*A*"), ("10", "*10*"), ("A00", "*A*")],
+    [
+        ("00 123", "*123*"),
+        ("A-007", "*A-*7*"),
+        ("000", "*0*"),
+        ("A", "*A*"),
+        ("10", "*10*"),
+        ("A00", "*A*"),
+        ("X07", "*X*7*"),
+    ],
 )
 def test_the_wildcard_of_a_loose_search(cell: str, wildcard: str) -> None:
-    table = pd.DataFrame({"AccessionNumber": ["x", cell], "PatientID": ["007", "007"]})
+    table = pd.DataFrame({"PatientID": ["007", "007"], "AccessionNumber": ["x", cell]})
     loose = loose_table(table, ["AccessionNumber"], [1])
-    assert loose.to_dict("list") == {"AccessionNumber": [wildcard], "PatientID": ["007"]}
+    assert loose.to_dict("list") == {"PatientID": ["007"], "AccessionNumber": [wildcard]}
     assert table["AccessionNumber"].tolist() == ["x", cell]
 
 
@@ -326,15 +334,16 @@ def test_a_blank_cell_stays_blank() -> None:
     assert loose_table(pd.DataFrame({"AccessionNumber": [""]}), ["AccessionNumber"], [0])["AccessionNumber"][0] == ""
 
 
-def loosely(cells: list[str], answers: list[Answer], *found: Answer) -> tuple[list[Answer], list[int]]:
-    """Ask loosely for accession numbers; return the answers, and the rows that were asked for again."""
-    asked: list[int] = []
+def loosely(cells: list[str], answers: list[Answer], *found: Answer) -> tuple[list[Answer], list[list[int]]]:
+    """Ask loosely for accession numbers; return the answers, and the rows of each further search."""
+    asked: list[list[int]] = []
 
     def ask(table: pd.DataFrame) -> list[Answer]:
-        asked.extend(table.index)
+        asked.append(table.index.tolist())
         return list(found)
 
-    return ask_loosely(pd.DataFrame({"AccessionNumber": cells}), answers, ["AccessionNumber"], ask), asked
+    table = pd.DataFrame({"PatientID": "7", "AccessionNumber": cells})
+    return ask_loosely(table, answers, ["AccessionNumber"], ask), asked
 
 
 EMPTY = Answer("empty", status="0x0000")
@@ -344,7 +353,7 @@ def test_only_rows_without_a_match_are_asked_for_loosely() -> None:
     matched, failed = Answer("matched", ({"AccessionNumber": "2"},)), Answer("failed")
     found = Answer("matched", ({"AccessionNumber": "001"}, {"AccessionNumber": "0010"}), advice="One thing more.")
     made, asked = loosely(["1", "2", "3", "", "5"], [EMPTY, matched, failed, EMPTY, EMPTY], found, EMPTY)
-    assert asked == [0, 4]
+    assert asked == [[0, 4]]
     assert made[1:] == [matched, failed, EMPTY, EMPTY]
     assert made[0].matches == ({"AccessionNumber": "001"},)
     assert made[0].advice == "AccessionNumber differs in zeros or blanks. One thing more."

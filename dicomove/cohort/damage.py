@@ -66,7 +66,7 @@ def doubt(value: str, column: str) -> str | None:
         return _first(_DOUBTFUL_IDENTIFIER, value)
     if VRS.get(column) == "DA":
         # Archives write 19000101 for a birth date that is unknown.
-        return _first(_DOUBTFUL_DATE[: 1 if column == "PatientBirthDate" else 2], value)
+        return _first(_DOUBTFUL_DATE[:1] if column == "PatientBirthDate" else _DOUBTFUL_DATE, value)
     return _first(_DOUBTFUL_UID, value) if VRS.get(column) == "UI" else None
 
 

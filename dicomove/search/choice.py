@@ -106,7 +106,7 @@ class Choice:
         chosen = _best(studies, self.matches, reference) if self.matches != "one" else []
         if len(chosen) != 1:
             may_help = self.matches == "nearest" and bool(chosen) and not isinstance(reference, dt.datetime)
-            times = [_seconds(studies[uid][0].get(_TIME, "")) for uid in chosen]
+            times = _times(studies, chosen).values()
             equal = f"{len(chosen)} of them are equally {self.matches}" if chosen else "one of them has no date"
             why = "" if self.matches == "one" else equal
             return _ambiguous(answer, len(studies), why, by_time=may_help and None not in times)
@@ -148,11 +148,15 @@ def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, 
             return []
         days[uid] = known[0]
     best = _closest(days, matches, row.toordinal() if row else 0)
-    times = {uid: _seconds(studies[uid][0].get(_TIME, "")) for uid in best}
+    times = _times(studies, best)
     if len(best) < 2 or None in times.values() or (matches == "nearest" and not isinstance(row, dt.datetime)):
         return best
     at = row.toordinal() * _DAY_S + _of_day(row.time()) if isinstance(row, dt.datetime) else 0.0
     return _closest({uid: days[uid] * _DAY_S + (times[uid] or 0.0) for uid in best}, matches, at)
+
+
+def _times(studies: Mapping[str, Sequence[Mapping[str, str]]], uids: Iterable[str]) -> dict[str, float | None]:
+    return {uid: _seconds(studies[uid][0].get(_TIME, "")) for uid in uids}
 
 
 def _closest(moments: Mapping[str, float], matches: Matches, at: float) -> list[str]:
@@ -309,7 +313,7 @@ def _alike(answer: Answer, asked: Mapping[str, object]) -> Answer:
         if all(_plain(match.get(name)) == _plain(cell) for name, cell in asked.items() if not is_blank(cell))
     )
     if not kept:
-        return replace(answer, outcome="empty", matches=(), advice=None)
+        return replace(answer, matches=())
     different = [name for name, cell in asked.items() if any(match.get(name) != str(cell).strip() for match in kept)]
     said = f"{' and '.join(different)} differs in zeros or blanks" if different else ""
     several = several_patients(kept)

@@ -49,7 +49,7 @@ class Cutter:
         self.cut_days = False
 
     def _fill(self, cap: int) -> None:
-        self._cap, self._target = cap, max(cap - 2 * sqrt(cap), cap / 2, 1.0)
+        self._cap, self._target = cap, max(cap - 2 * sqrt(cap), cap / 2)
 
     def lower(self, cap: int | None) -> None:
         """Learn a lower limit of the PACS."""
@@ -96,7 +96,7 @@ class Cutter:
             self._todo += halves[::-1]
         elif longest is not None and self._knows_rate:
             self._is_guess = True
-            self._fill(max(longest, round(_FULL * self._cap), 1))
+            self._fill(max(longest, round(_FULL * self._cap)))
             self._rate *= 1.2
             self._todo.append(span)
         else:
