@@ -285,7 +285,7 @@ def test_whether_a_data_set_follows(kind: int | None, *, follows: bool) -> None:
     [
         (0x0902, b"EXAM NOT FOUND: X", "EXAM NOT FOUND: X"),
         (0x0902, " Größe \0".encode(), "Größe"),
-        (0x0902, "Größe".encode("latin-1"), "Gr\ufffd\ufffde"),
+        (0x0902, "Größe".encode("latin-1"), "Größe"),
         (0x0902, b" \0", None),
         (0x0600, b"  ARCHIVE \0", "ARCHIVE"),
         (0x0600, "RÖNTGEN".encode("latin-1"), "R\ufffdNTGEN"),
@@ -369,3 +369,18 @@ def test_a_length_that_is_also_a_letter_is_no_vr(behind: bytes) -> None:
 def test_a_text_without_a_letter_and_a_number_are_no_texts() -> None:
     message = Message(1, {"ErrorComment": "", "Status": 0x0110})
     assert (message.text("ErrorComment"), message.text("Status"), message.number("ErrorComment")) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Gerät gestört".encode(), "Gerät gestört"),
+        ("Gerät gestört".encode("latin-1"), "Gerät gestört"),
+        (b"bad \x1b[31mred\x07\r\nnext ", "bad [31mred next"),
+        (b"  two  words\0garbage", "two words"),
+        (b"\r\n\t ", None),
+    ],
+)
+def test_an_error_comment_is_text_for_people(value: bytes, text: str | None) -> None:
+    decoded = decode_command(struct.pack("<HHIHHHI", 0, 0x0100, 2, 0x8021, 0, 0x0902, len(value)) + value)
+    assert decoded.get("ErrorComment") == text

@@ -126,6 +126,17 @@ def decode(value: bytes, declared: Sequence[str] = ("iso8859",)) -> str:
     return "".join(_part(part, declared) for part in _PARTS.findall(value))
 
 
+def printable(value: bytes) -> str:
+    r"""Return the text of a value without a character set, in one line, without characters that act on a terminal.
+
+    Examples
+    --------
+    >>> printable(b"Ger\xe4t \x1b[31m gest\xf6rt\r\n")
+    'Gerät [31m gestört'
+    """
+    return " ".join("".join(one if one.isprintable() else " " for one in decode(value)).split())
+
+
 def _encoding(term: str) -> str:
     name = _NORMAL.sub("", term.upper())
     if name in _SPELLINGS:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from dicomove.dimse.charset import printable
 from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
 from dicomove.outcome import Counts
@@ -329,7 +330,8 @@ def _element(keyword: str, value: int | str) -> bytes:
 
 def _text(vr: str, content: bytes) -> str:
     # It ends at the first NUL, as an AE title of an association does: programs that pad with NUL may leave other bytes.
-    return content.split(b"\0")[0].decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" ")
+    value = content.split(b"\0")[0]
+    return printable(value) if vr == "LO" else value.decode("ascii", "replace").strip(" ")
 
 
 def counts_of(response: Message) -> Counts:
