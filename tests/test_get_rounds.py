@@ -17,7 +17,7 @@ from pydicom import Dataset, uid
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.presentation_contexts import COMMON_CLASSES, MOST_CONTEXTS, Contexts, Rounds
+from dicomove.dimse.presentation_contexts import COMMON_CLASSES, MOST_CONTEXTS, Contexts, Rounds, storage_contexts
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.associations import store, storing
@@ -35,7 +35,7 @@ CT, JPEG, J2K = uid.CTImageStorage, uid.JPEGBaseline8Bit, uid.JPEG2000Lossless
 PLAIN = uid.ExplicitVRLittleEndian
 
 
-def rounds_of(rounds: Rounds, accepts: Sequence[tuple[str, str]]) -> list[Contexts]:
+def rounds_of(rounds: Rounds, accepts: Sequence[tuple[str, str]], *, brings: bool = True) -> list[Contexts]:
     """Play all rounds with a PACS that accepts these pairs, the first syntax of a context that it can."""
     played = []
     while (contexts := rounds.next()) is not None:
@@ -45,7 +45,7 @@ def rounds_of(rounds: Rounds, accepts: Sequence[tuple[str, str]]) -> list[Contex
             next(((sop_class, one) for one in syntaxes if (sop_class, one) in accepts), None)
             for sop_class, syntaxes in contexts
         ]
-        rounds.negotiated([pair for pair in taken if pair])
+        rounds.ended([pair for pair in taken if pair], brought=brings)
         assert len(played) < 100
     return played
 
@@ -79,6 +79,23 @@ def test_a_pacs_that_takes_no_compressed_instances_is_not_asked_for_them_again()
     rounds = Rounds([CT])
     assert len(rounds_of(rounds, [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian)])) == 2
     assert rounds.takes_uncompressed_only
+
+
+EVERY = [syntax for _, syntaxes in storage_contexts([CT]) for syntax in syntaxes]
+
+
+def test_rounds_that_bring_nothing_end_soon() -> None:
+    accepts = [(CT, syntax) for syntax in EVERY]
+    assert len(rounds_of(Rounds([CT]), accepts)) == 25
+    assert [contexts[0][1] for contexts in rounds_of(Rounds([CT]), accepts, brings=False)[2:]] == [
+        [syntax] for syntax in EVERY[2:10]
+    ]
+
+
+def test_videos_are_asked_for_first_where_there_may_be_some() -> None:
+    video = uid.VideoEndoscopicImageStorage
+    played = rounds_of(Rounds([video]), [(video, syntax) for syntax in EVERY], brings=False)
+    assert played[2:4] == [[(video, [uid.MPEG4HP41])], [(video, [uid.MPEG2MPML])]]
 
 
 # ---------------------------------------------------------------------------------------------------- real servers
@@ -192,6 +209,19 @@ def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: st
         result = receiving.move(receiving.studies(), pacs, receiver, method="get")
     assert receiving.row(result, "outcome", "error", "received") == ("partial", error, 5)
     assert Scp.gets == gets
+
+
+class Refusing(Scp):
+    says = Response(status=0xA900, completed=0, failed=6)
+
+
+def test_a_refusal_of_the_request_is_not_laid_to_the_contexts(tmp_path: Path) -> None:
+    Scp.gets = 0
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Refusing) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver, method="get", retry=None)
+    assert receiving.row(result, "outcome", "error") == ("partial", "identifier_mismatch")
+    assert "transfer syntax" not in result["advice"][0]
+    assert Scp.gets == 1
 
 
 class Hasty(QueryRetrieveScp):

@@ -58,6 +58,11 @@ _STORED_SYNTAXES: Final = (
     uid.JPEG2000MCLossless,
     uid.JPEG2000MC,
 )
+#: Instances of these classes are mostly videos.
+_VIDEOS: Final = frozenset(
+    {uid.VideoEndoscopicImageStorage, uid.VideoMicroscopicImageStorage, uid.VideoPhotographicImageStorage}
+)
+_OF_VIDEO: Final = tuple(one for one in _STORED_SYNTAXES if "MPEG" in one.name or "HEVC" in one.name)
 
 #: The SOP classes to propose if those of the study are unknown.
 COMMON_CLASSES: Final = (
@@ -103,6 +108,8 @@ COMMON_CLASSES: Final = (
     uid.GeneralECGWaveformStorage,
 )
 Contexts = list[tuple[str, Sequence[str]]]
+#: Rounds in a row with another syntax first that bring nothing: the PACS fails for another reason then.
+_MOST_IN_VAIN: Final = 8
 #: A PACS writes each of them in every other.
 _UNCOMPRESSED = {
     uid.ExplicitVRLittleEndian,
@@ -155,6 +162,7 @@ class Rounds:
         self.accepted: dict[tuple[str, str], None] = {}
         self._proposed: set[tuple[str, str]] = set()
         self._were_first: set[tuple[str, str]] = set()
+        self._in_vain = 0
 
     @property
     def has_further_classes(self) -> bool:
@@ -168,14 +176,16 @@ class Rounds:
 
     def next(self) -> Contexts | None:
         """Return the next proposal, or ``None`` after all of them."""
-        contexts = (
-            self._of_further_classes() or self._of_classes_not_named() or self._not_yet_alone() or self._not_yet_first()
-        )
+        contexts = self._of_further_classes() or self._of_classes_not_named() or self._not_yet_alone()
+        if not contexts and self._in_vain < _MOST_IN_VAIN:
+            contexts = self._not_yet_first()
+            self._in_vain += 1
         self._proposed |= {(sop_class, syntaxes[0]) for sop_class, syntaxes in contexts if len(syntaxes) == 1}
         return contexts or None
 
-    def negotiated(self, contexts: Iterable[tuple[str, str]]) -> None:
-        """Note what the PACS accepted in a round, in the order of the contexts."""
+    def ended(self, contexts: Iterable[tuple[str, str]], *, brought: bool) -> None:
+        """Note what the PACS accepted in a round, in the order of the contexts, and whether instances came."""
+        self._in_vain = 0 if brought else self._in_vain
         first: dict[str, str] = {}
         for sop_class, syntax in contexts:
             self.accepted[sop_class, syntax] = None
@@ -202,5 +212,7 @@ class Rounds:
 
     def _not_yet_first(self) -> Contexts:
         left = [pair for pair in self.accepted if pair not in self._were_first]
-        syntax = next((syntax for syntax in _STORED_SYNTAXES if any(syntax == other for _, other in left)), None)
+        is_of_video = any(sop_class in _VIDEOS for sop_class, _ in left)
+        order = (*_OF_VIDEO, *_STORED_SYNTAXES) if is_of_video else _STORED_SYNTAXES
+        syntax = next((syntax for syntax in order if any(syntax == other for _, other in left)), None)
         return [(sop_class, [syntax]) for sop_class, other in left if other == syntax]

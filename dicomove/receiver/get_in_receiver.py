@@ -19,7 +19,7 @@ from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, Contexts, 
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.state import State
 from dicomove.errors import AddressError, AssociationError, IdleTimeout, NotSupported
-from dicomove.outcome import CANCELLED, Counts, category
+from dicomove.outcome import CANCELLED, Counts, category, failure_word
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, gone_end
 from dicomove.receiver.scp import PduDeadlines, StorageScp
@@ -32,6 +32,8 @@ _LONGEST_RELEASE_S: Final = 5.0
 #: How long to wait for the next instance after the final response, in seconds: if its counts name more than have come,
 #: if it has no counts, and if it has none and as many have come as the row expects.
 _LATE_S, _UNCOUNTED_S, _BEYOND_S = 2.0, 1.0, 0.2
+#: Errors that have nothing to do with the presentation contexts.
+_OF_REQUEST: Final = frozenset({"identifier_mismatch", "no_match", "not_authorized", "destination_unknown"})
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -115,7 +117,7 @@ class _Retrieval:
         canceller = Canceller(self.stop, total_timeout=left)
         self._now = _CGet(self._request, contexts, self._storage, self._limits, self.stop, canceller, self._stored)
         end = self._now.end(self._now.run())
-        self._rounds.negotiated(self._now.accepted)
+        self._rounds.ended(self._now.accepted, brought=bool(self._now.stored))
         self._stored |= self._now.stored
         return end
 
@@ -125,7 +127,7 @@ class _Retrieval:
         Where a PACS sent what had come already, and nothing else, it converts: another context does not matter to it.
         """
         is_converting = self._now is not None and self._now.repeated and not self._now.stored
-        return first.counts.failed != 0 and bool(self._lacking(first)) and not is_converting
+        return first.counts.failed != 0 and bool(self._lacking(first)) and not (is_converting or _is_refused(first))
 
     def _lacking(self, first: GetEnd) -> int:
         """Return the number of instances that the PACS counted but did not send."""
@@ -135,7 +137,7 @@ class _Retrieval:
         """Return the end of all rounds as one: the counts of the first round, corrected by later arrivals."""
         first, last = ends[0], ends[-1]
         lacking = self._lacking(first)
-        if lacking and self._rounds.takes_uncompressed_only and not last.problem:
+        if lacking and self._rounds.takes_uncompressed_only and not (last.problem or _is_refused(first)):
             first = replace(first, detail=_UNCOMPRESSED_ONLY)
         if len(ends) == 1:
             return first
@@ -151,6 +153,11 @@ class _Retrieval:
             failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
             sent=True,
         )
+
+
+def _is_refused(end: GetEnd) -> bool:
+    """Whether the PACS refused the request, whatever the presentation contexts."""
+    return end.status is not None and failure_word(end.status) in _OF_REQUEST
 
 
 class _CGet:
