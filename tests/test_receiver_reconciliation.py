@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.receiver.receiver import DISCREPANCY_COLUMNS
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
+from dicomove.testing.archive import Instance
 from dicomove.testing.associations import Listener, Originator
 from dicomove.testing.faults.base import Abort, Close, Fault, Release, Request
 from dicomove.testing.faults.injector import Chain
@@ -280,6 +281,47 @@ def test_the_wait_for_late_instances_without_an_expected_number(slow: dm.Receive
     with receiving.pacs(slow, *late, source=source) as pacs:
         result = receiving.move(receiving.studies(source), pacs, slow, verify="arrivals")
     assert receiving.row(result, "outcome", "received", "missing") == ("unconfirmed", 6, None)
+
+
+@dataclass(frozen=True)
+class CutsBeforePixelData(Fault):
+    """Some data sets end where their pixel data should begin, between two elements."""
+
+    most: int = 2
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:  # noqa: ARG002 (as in `Fault`)
+        if not instance.sop_instance_uid.endswith(tuple(f".{number}" for number in range(1, self.most + 1))):
+            return [instance]
+        data = instance.read()
+        return [replace(instance, source=lambda: data[: data.rindex(b"\xe0\x7f\x10\x00")])]
+
+
+def test_images_without_pixel_data_are_named(tmp_path: Path) -> None:
+    """Nothing shows whether the PACS has them so: they are kept, and the row says it."""
+    source = fresh()
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, CutsBeforePixelData(), source=source) as pacs,
+    ):
+        result = receiving.move(receiving.studies(source), pacs, receiver)
+        assert receiver.manifest()["remark"].notna().sum() == 2
+    assert receiving.row(result, "outcome", "received", "missing") == ("complete", 6, 0)
+    said = "2 of the instances on disk: the data set is of CT Image Storage, and has no pixel data."
+    assert said in result["advice"][0]
+
+
+def test_images_without_pixel_data_of_an_earlier_attempt_are_named(tmp_path: Path) -> None:
+    source = fresh()
+    present = CutsBeforePixelData(), faults.LosesInstances(keep=0.5, attempts=1)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, *present, source=source) as pacs:
+        first = receiving.move(receiving.studies(source), pacs, receiver, retry=None)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, CutsBeforePixelData(), source=source) as pacs,
+    ):
+        second = receiving.move(receiving.studies(source), pacs, receiver, retry=None)
+    assert [result["outcome"][0] for result in (first, second)] == ["partial", "complete"]
+    assert "2 of the instances on disk: the data set is of CT Image Storage" in second["advice"][0]
 
 
 @dataclass(frozen=True)

@@ -533,3 +533,21 @@ def test_a_large_data_set_costs_no_memory(syntax: str) -> None:
     one = plain(PATIENT, b"x" * 0x3000) if syntax == IMPLICIT else short(PATIENT, b"LO", b"x" * 0x3000)
     content = one * 1000 + OPENED + ITEM + one * 100
     assert peak_of(DataSetScanner(syntax, WANTED), content, 65536) < 30_000
+
+
+@pytest.mark.parametrize("tag", [0x00287FE0, 0x7FE00008, 0x7FE00009, 0x7FE00010])
+def test_what_may_stand_in_place_of_pixel_data(tag: int) -> None:
+    for content, expected in ((plain(tag, b"abcd"), {"other", "native"}), (plain(tag, b""), {"none"})):
+        scanner = DataSetScanner(IMPLICIT, WANTED)
+        scanner.feed(content)
+        assert scanner.content().pixel_data in expected
+
+
+def test_pixel_data_that_were_not_inflated_may_be_there() -> None:
+    stream = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    deflated = stream.compress(FIRST + short(0x00200010, b"SH", b"1 ") + long(0x00291001, b"OB", 0xFFFFFFF0))
+    deflated += b"".join(stream.compress(bytes(1 << 20)) for _ in range(100)) + stream.flush()
+    scanner = DataSetScanner(DEFLATED, (0x00080018,))
+    scanner.feed(deflated)
+    assert scanner.problem() is None
+    assert scanner.content().pixel_data == "other"

@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from dicomove.dimse.data_sets import data_set_offset
-from dicomove.receiver.transfer_syntax_check import HEAD_BYTES, Content, contradiction
+from dicomove.receiver.transfer_syntax_check import HEAD_BYTES, Content, contradiction, without_pixel_data
 
 REAL = Path(pydicom.data.__file__).parent / "test_files"
 IMPLICIT = b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100"
@@ -128,3 +128,22 @@ def test_no_file_that_pydicom_brings_contradicts_itself_but_one(path: Path) -> N
     fragment = next(iter(list(generate_fragments(read.PixelData))[1:]), b"") if encapsulated else b""
     content = Content(data[:HEAD_BYTES], "encapsulated" if encapsulated else "native", fragment[:1024])
     assert (contradiction(label, content) is None) == (path.name != CONTRADICTS_ITSELF)
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "has_images"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.2", True),
+        ("1.2.840.10008.5.1.4.1.1.1.1", True),
+        ("1.2.840.10008.5.1.4.1.1.77.1.1.1", True),
+        ("1.2.840.10008.5.1.4.1.1.88.11", False),
+        ("1.2.840.10008.5.1.4.1.1.11.1", False),
+        ("1.2.840.113619.4.30", False),
+        ("", False),
+    ],
+)
+def test_images_without_pixel_data(sop_class: str, has_images: bool) -> None:
+    assert (without_pixel_data(sop_class, Content(EXPLICIT)) is not None) == has_images
+    assert without_pixel_data(sop_class, Content(EXPLICIT, "native")) is None
+    assert without_pixel_data(sop_class, Content(EXPLICIT, "encapsulated")) is None
+    assert without_pixel_data(sop_class, Content(EXPLICIT, "other")) is None

@@ -56,6 +56,7 @@ def remarks(evidence: Evidence) -> list[str]:
         *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "went to quarantine"),
         *_damaged(evidence.aside),
         *_differing(evidence.aside),
+        *_remarked(evidence.remarked),
     ]
 
 
@@ -167,6 +168,11 @@ def _damaged(aside: Iterable[tuple[str, int]]) -> list[str]:
 def _differing(aside: Iterable[tuple[str, int]]) -> list[str]:
     found = [(reason, count) for reason, count in aside if not reason.startswith((DAMAGED, OTHER_PATIENT))]
     return [f"{count} {_are(count)} in quarantine: {reason}" for reason, count in found]
+
+
+def _remarked(remarked: Iterable[tuple[str, int]]) -> list[str]:
+    found = list(remarked)
+    return [f"{_total(found)} of the instances on disk: {_told(found)}"] if found else []
 
 
 def _are(count: int) -> str:

@@ -125,6 +125,8 @@ class Evidence:
         For instances of the row in quarantine: the reasons, each with the number of instances.
     strays
         The same for instances that came during the move, and that no row had asked for.
+    remarked
+        For instances on disk: what a user should know of them, each with the number of instances.
     others
         For instances on disk with another PatientID: the differences, each with the number of instances.
     patients
@@ -161,6 +163,7 @@ class Evidence:
     arrivals: int | None = None
     aside: tuple[tuple[str, int], ...] = ()
     strays: tuple[tuple[str, int], ...] = ()
+    remarked: tuple[tuple[str, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0
     other_person: str | None = None

@@ -24,7 +24,7 @@ In the receiver's process::
     incoming                one instance while it comes: temporary file, and values of its data set
     open_file               a file that one thread writes while another one reads and hashes it
     scan                    finds the UIDs in the bytes of a data set
-    transfer_syntax_check   whether a data set contradicts its transfer syntax    (pure)
+    transfer_syntax_check   whether a data set contradicts its transfer syntax, or lacks its pixel data    (pure)
     storage                 decides where an instance goes: folder or quarantine, and the Status
     tallies                 counts the arrivals of each row
     placing                 ``existing=``: final names, duplicates, quarantine; ``min_free=``: the free space

@@ -63,6 +63,8 @@ class ReceivedRow:
         The instances that have another PatientID than the row, on disk or in quarantine.
     refusals, restarted
         Since the row began: refused peers, with the number of their connections; whether the process died.
+    remarks
+        For instances on disk: what a user should know of them, with numbers of instances.
     counted_by
         The receiver, or another archive, which does not give sizes.
     """
@@ -75,6 +77,7 @@ class ReceivedRow:
     others: tuple[OtherPatient, ...] = ()
     refusals: Mapping[Refusal, int] = field(default_factory=dict)
     restarted: bool = False
+    remarks: Mapping[str, int] = field(default_factory=dict)
     counted_by: CountedBy = "receiver"
 
     @property

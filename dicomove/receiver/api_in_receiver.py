@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,12 +83,14 @@ class Api:
         tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, is_coming)
         self.admission.close(request.row, request.linger)
         records = self.committer.watched(request.row, tally.keys)
+        held = _of(records, tally.patients)
         return ReceivedRow(
             arrivals=tally.arrivals,
             dispositions=tally.dispositions,
             aside=tally.aside,
             strays=tally.strays,
-            held=_sizes(_of(records, tally.patients)),
+            held=_sizes(held),
+            remarks=Counter(one.remark for one in held if one.remark),
             others=(*tally.others, *_others(records, request.patients)),
         )
 

@@ -15,7 +15,7 @@ from dicomove.dimse.data_sets import file_head
 from dicomove.receiver.open_file import FollowingDigest, OpenFile
 from dicomove.receiver.placing import CompleteFile
 from dicomove.receiver.scan import DataSetScanner, text
-from dicomove.receiver.transfer_syntax_check import contradiction
+from dicomove.receiver.transfer_syntax_check import contradiction, without_pixel_data
 
 _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
@@ -135,6 +135,11 @@ class IncomingInstance:
     def contradiction(self) -> str | None:
         """Return how the data set contradicts its transfer syntax, if it clearly does."""
         return contradiction(self.request.transfer_syntax_uid, self._scanner.content())
+
+    def remark(self) -> str | None:
+        """Return what a user should know of the data set, although it is accepted."""
+        sop_class = self.values().get("SOPClassUID") or self.request.sop_class_uid
+        return self.contradiction() or without_pixel_data(sop_class, self._scanner.content())
 
     def written(self) -> CompleteFile:
         """Return the complete file."""

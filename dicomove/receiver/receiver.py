@@ -241,8 +241,8 @@ class Receiver(Entries):
             One row per file: ``path`` (relative to the folder), ``bytes``, ``sha256``, ``SOPClassUID``,
             ``TransferSyntaxUID``, ``StudyInstanceUID``, ``SeriesInstanceUID``, ``SOPInstanceUID``,
             ``calling_ae_title``, ``address``, ``move_originator_ae_title``, ``move_originator_message_id``,
-            ``received_at`` (UTC), ``times_received``, ``quarantine``: the reason, or null; and ``remark``: why the
-            bytes contradict the transfer syntax, with ``mislabelled="keep"``.
+            ``received_at`` (UTC), ``times_received``, ``quarantine``: the reason, or null; and ``remark``: that an
+            image has no pixel data, or, with ``mislabelled="keep"``, why the bytes contradict the transfer syntax.
 
         Raises
         ------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from dicomove.dimse.charset import decode, encodings
@@ -29,6 +30,11 @@ _CHARACTER_SET: Final = 0x00080005
 _PIXEL_DATA: Final = 0x7FE00010
 #: Patient, study, series and instance.
 _IDENTIFYING: Final = frozenset({0x00100020, 0x0020000D, 0x0020000E, 0x00080018})
+#: Pixel Data, and what may stand in its place: Float and Double Float Pixel Data, and Pixel Data Provider URL.
+_PIXELS: Final[dict[int, PixelData]] = {
+    _PIXEL_DATA: "native",
+    **dict.fromkeys((0x7FE00008, 0x7FE00009, 0x00287FE0), "other"),
+}
 _DELIMITER_GROUP: Final = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = _DELIMITERS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -116,7 +122,7 @@ class DataSetScanner:
     def content(self) -> Content:
         """Return the parts of the data set that show its form."""
         if self._deflated is not None:
-            return self._deflated.inner.content()
+            return self._deflated.content()
         return Content(self._head, self._pixel_data, self._fragment)
 
     def _cut(self) -> str | None:
@@ -181,8 +187,8 @@ class DataSetScanner:
                     self._keep(tag, bytes(data[start:stop]))
                 # Zeros after the last element read as empty elements with the tag 0.
                 self._tag = tag or self._tag
-                if tag == _PIXEL_DATA and length:
-                    self._pixel_data = "native"
+                if length and tag in _PIXELS:
+                    self._pixel_data = _PIXELS[tag]
             at = start + length
         return at
 
@@ -248,6 +254,11 @@ class _Deflated:
         if self.inner.done and not self.inner.values:
             return "the data set has none of the elements that it must have"
         return None if self._stopped else self.inner.problem()
+
+    def content(self) -> Content:
+        found = self.inner.content()
+        # What was not inflated may have pixel data.
+        return replace(found, pixel_data="other") if self._stopped and found.pixel_data == "none" else found
 
     def _inflate(self, data: Buffer) -> None:
         piece = b""

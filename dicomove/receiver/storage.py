@@ -57,7 +57,7 @@ class Finished:
     values: Mapping[str, str]
     written: CompleteFile
     placed: Placed | None
-    contradiction: str | None = None
+    remark: str | None = None
 
     @property
     def status(self) -> int:
@@ -150,7 +150,7 @@ class Storage:
                 incoming.fail(error)
         if placed is None:
             self._warn("an instance cannot be stored", incoming.failure)
-        return Finished(incoming, values, written, placed, contradiction)
+        return Finished(incoming, values, written, placed, incoming.remark())
 
     def _warn(self, what: str, error: OSError | None) -> None:
         # Without the path: a template may put the patient into it, and logs must not contain patients.
@@ -280,5 +280,5 @@ def _record(finished: Finished, placed: Placed) -> InstanceRecord:
         move_originator_message_id=request.move_originator_message_id,
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         quarantine=placed.quarantine,
-        remark=None if placed.quarantine else finished.contradiction,
+        remark=None if placed.quarantine else finished.remark,
     )

@@ -19,7 +19,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicomove.receiver.scan import DataSetScanner, text
-from dicomove.receiver.transfer_syntax_check import contradiction
+from dicomove.receiver.transfer_syntax_check import contradiction, without_pixel_data
 from dicomove.store.instances import KEYS
 
 #: Preamble, prefix, and the element with the length of the File Meta Information.
@@ -111,7 +111,8 @@ def read_stored(
     values = {name: text(data_set.values, tag_for_keyword(name) or 0) for name in {*KEYS, *keywords}}
     problem = data_set.problem() or _mismatch(values, sop_instance)
     values["SOPInstanceUID"] = values["SOPInstanceUID"] or sop_instance
-    remark = contradiction(transfer_syntax, data_set.content())
+    content = data_set.content()
+    remark = contradiction(transfer_syntax, content) or without_pixel_data(sop_class, content)
     return StoredFile(size, digest.hexdigest(), sop_class, transfer_syntax, values, problem, remark)
 
 

@@ -1,4 +1,4 @@
-"""Detects data sets that contradict their transfer syntax (PS3.5 A). Pure.
+"""Detects data sets that contradict their transfer syntax (PS3.5 A), and images without pixel data. Pure.
 
 A reader decodes by the transfer syntax, so it cannot read bytes that contradict it, even if they are complete. Only a
 clear contradiction counts; uncertain cases, and unknown transfer syntaxes, are accepted.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-PixelData = Literal["none", "native", "encapsulated"]
+PixelData = Literal["none", "native", "encapsulated", "other"]
 
 #: The number of bytes from the beginning of a data set that are checked.
 HEAD_BYTES: Final = 132
@@ -63,7 +63,7 @@ class Content:
     head
         Its first bytes.
     pixel_data
-        The form of Pixel Data (7FE0,0010) at the top level.
+        The form of Pixel Data (7FE0,0010) at the top level; ``"other"`` for what may stand in its place.
     fragment
         The first bytes of the first fragment, if the form is encapsulated.
     """
@@ -82,6 +82,19 @@ def contradiction(transfer_syntax: str, content: Content) -> str | None:
     'the data set is Implicit VR Little Endian, and was negotiated as 1.2.840.10008.1.2.1'
     """
     return _meta_information(content) or _encoding(transfer_syntax, content) or _pixels(transfer_syntax, content)
+
+
+def without_pixel_data(sop_class: str, content: Content) -> str | None:
+    """Return a remark on an image without pixel data, which may be cut off between two elements; ``None`` otherwise.
+
+    Examples
+    --------
+    >>> without_pixel_data("1.2.840.10008.5.1.4.1.1.2", Content(b""))
+    'the data set is of CT Image Storage, and has no pixel data'
+    """
+    name = UID(sop_class).name
+    is_lacking = content.pixel_data == "none" and "Image Storage" in name
+    return f"the data set is of {name}, and has no pixel data" if is_lacking else None
 
 
 def _meta_information(content: Content) -> str | None:

@@ -235,6 +235,7 @@ def with_received(evidence: Evidence, received: ReceivedRow) -> Evidence:
         arrivals=received.arrivals if is_counted else None,
         aside=tuple(received.aside.items()),
         strays=tuple(received.strays.items()),
+        remarked=tuple(received.remarks.items()),
         others=_differences(received),
         refusals=tuple(received.refusals),
     )

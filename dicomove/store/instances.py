@@ -33,7 +33,8 @@ class InstanceRecord:
     times_received
         The number of times that these bytes arrived.
     remark
-        The contradiction between the file and its transfer syntax, if the receiver accepted it nevertheless.
+        What a user should know of a file that the receiver accepted: it contradicts its transfer syntax, or is an
+        image without pixel data.
     """
 
     path: str
@@ -130,9 +131,15 @@ class InstanceReader:
     def of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         """Return the instances of these keys, without those in quarantine."""
         where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
-        query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
+        chosen = f"FROM instances WHERE quarantine IS NULL AND {where}"
+        values = [stripped(keys[name]) for name in keys]
         with self._lock:
-            return [_record(row) for row in self._connection.execute(query, [stripped(keys[name]) for name in keys])]
+            records = [_record(row) for row in self._connection.execute(f"SELECT * {chosen}", values)]
+            if not records or not _has_remarks(self._connection):
+                return records
+            query = f"SELECT path, remark FROM remarks WHERE path IN (SELECT path {chosen})"  # noqa: S608 (keywords of our own)
+            remarks = dict(self._connection.execute(query, values).fetchall())
+        return [replace(record, remark=remarks.get(record.path)) for record in records]
 
     def close(self) -> None:
         """Close the file."""
