@@ -51,7 +51,8 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 #: The quick tests of each part; of the parts of a path, the first counts.
 TESTS: Final = {
     "dicomove/cohort/asked_cells": ("cohort_asked_cells",),
-    "dicomove/cohort/changes": ("cohort_queries", "run_shared_rows"),
+    "dicomove/cohort/changes": ("cohort_changes", "run_shared_rows"),
+    "dicomove/cohort/find_tables": ("cohort_find_tables", "verdicts"),
     "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
     "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/search/answers": ("cohort_queries", "search_answers"),

@@ -73,7 +73,9 @@ def test_a_row_that_has_keys_only_where_its_row_of_the_cohort_has_none_is_anothe
     assert asked_otherwise(cohort, results, [0]) == (0, "PatientID")
     same = {"StudyID": ["1"]}
     assert asked_otherwise(cohort.assign(**same), results.assign(**same), [0]) is None
+    assert asked_otherwise(cohort.assign(**same), results.assign(StudyID="2", StudyID_asked="1"), [0]) is None
     assert asked_otherwise(cohort, table(PatientID=[""], AccessionNumber=[""]), [0]) is None
+    assert asked_otherwise(cohort, table(AccessionNumber=["A1"]), [0]) is None, "the user may have dropped a column"
     assert asked_otherwise(table(PatientID=[""], AccessionNumber=[""]), results, [0]) is None
 
 
@@ -85,6 +87,7 @@ def test_a_row_that_has_keys_only_where_its_row_of_the_cohort_has_none_is_anothe
         ("PatientID", 7, "007"),
         ("PatientID", "A-7 ", "A-7"),
         ("PatientID", np.float64(7), "7"),
+        ("PatientID", "7", "7.0"),
         ("StudyDate", "2024-01-05", "20240105"),
         ("StudyDate", dt.date(2024, 1, 5), "20240105"),
         ("StudyDate", "20240105", pd.Timestamp(2024, 1, 5)),

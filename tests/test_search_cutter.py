@@ -341,6 +341,39 @@ def test_the_expected_number_is_that_of_the_days_before() -> None:
     assert cutter.expected(Span(last=MONDAY)) == 0.0
 
 
+@pytest.mark.parametrize(
+    "span",
+    [
+        Span(MONDAY, MONDAY, 8 * HOUR, 9 * HOUR - 1),
+        Span(MONDAY, MONDAY, 7 * HOUR + 20, 12 * HOUR + 44),
+        Span(MONDAY + 3, MONDAY + 4),
+        Span(MONDAY + 2, MONDAY + 30),
+        Span(MONDAY, MONDAY + 399),
+    ],
+)
+def test_the_parts_of_a_span_have_as_many_studies_as_the_span(span: Span) -> None:
+    """Also if hours and days differ."""
+    cutter = Cutter(Span(MONDAY, MONDAY + 999), 20, [], today=TODAY)
+    for part in iter(cutter.next, None):
+        if part.first > MONDAY + 60:
+            break
+        days = [day for day in range(part.first, part.last + 1) if (day - MONDAY) % 7 < 5]
+        moments = [(day, minute) for day in days for minute in range(8 * HOUR, 18 * HOUR, 20)]
+        found = [one for one in moments if part.holds(one)]
+        if len(found) >= 20:
+            cutter.is_cut_off(part)
+        else:
+            cutter.is_complete(part, found)
+    assert sum(map(cutter.expected, span.halves())) == pytest.approx(cutter.expected(span))
+    minutes = [
+        cutter.expected(Span(day, day, minute, minute))
+        for day in range(span.first, min(span.last, span.first + 1) + 1)
+        for minute in range(span.begin, span.end + 1)
+    ]
+    if span.last <= span.first + 1:
+        assert sum(minutes) == pytest.approx(cutter.expected(span))
+
+
 def test_nothing_is_expected_before_anything_is_known() -> None:
     assert Cutter(Span(), 100, [], today=TODAY).expected(Span(MONDAY, MONDAY + 99)) == 0.0
 

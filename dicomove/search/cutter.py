@@ -166,10 +166,6 @@ class _Hours:
 
     def mass(self, span: Span) -> float:
         """Return the minutes of a span, each weighted by the business of its hour."""
-        weeks, days = divmod(span.last - span.first + 1, 7) if span.has_whole_days else (0, 0)
-        if weeks:
-            rest = sum(self.day(span.first + day) for day in range(days))
-            return weeks * sum(map(self.day, range(7))) + rest
         return sum(minutes * self.business(day, hour) for day, hour, minutes in _hours_of(span))
 
 
