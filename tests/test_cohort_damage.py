@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from dicomove.cohort import find_queries, move_identifiers
 from dicomove.cohort.damage import IDENTIFIERS, damage, doubt
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
@@ -92,6 +94,8 @@ def test_error_words_are_seen_in_every_column(value: str, column: str) -> None:
         ("WAHR", "PatientID", "truth"),
         ("45296", "StudyDate", "number of its day"),
         ("M\ufffdller", "PatientName", "could not read"),
+        ("\\N", "AccessionNumber", "mark of a database"),
+        ("\\N", "StudyDate", "mark of a database"),
     ],
 )
 def test_damage_is_named(value: str, column: str, named: str) -> None:
@@ -266,3 +270,9 @@ def test_a_report_in_the_column_of_a_number_is_looked_through_at_once(value: str
 @given(st.text(max_size=30), st.sampled_from(["PatientID", "StudyDate", "StudyInstanceUID", "PatientName", "arm"]))
 def test_any_text_has_an_answer(value: str, column: str) -> None:
     assert damage(value, column) is None or damage(value, column) not in {"", value}
+
+
+def test_the_mark_of_a_database_is_not_called_a_list_of_values() -> None:
+    cells = pd.DataFrame({"StudyInstanceUID": ["1.2.3", ""], "AccessionNumber": ["\\N", "\\N"]})
+    for said in (find_queries(cells), move_identifiers(cells.head(1))):
+        assert all("mark of a database" in str(error) for error in said)

@@ -316,6 +316,20 @@ def test_another_delimiter_is_named(tmp_path: Path, mark: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        '"mrn" "accession"\n"1" "000123" "A1"\n',  # write.table of R, with and without the names of its rows
+        '"mrn" "accession"\n"000123" "A1"\n',
+        "mrn accession arm\n1 000123 A1 x\n",
+        "mrn        accession\n---------- ---------\n000123     A1\n",  # sqlcmd
+    ],
+)
+def test_blanks_between_columns_are_named(tmp_path: Path, content: str) -> None:
+    with pytest.raises(CohortError, match="line 1 has several headers, with blanks between them"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
     "content", ["mrn_accession\n000123_A1\n", "MRN/Accession\nA1\n", "Accession Number (MRN)\nA1\n"]
 )
 def test_one_column_with_two_words_for_keys_is_read(tmp_path: Path, content: str) -> None:

@@ -131,6 +131,7 @@ _KEY = (
     ("a leading apostrophe", re.compile(r"['\u2019\u2018`\u00b4].*", re.DOTALL)),
     ("quotation marks around it", re.compile(r'["“”„«»].*["“”„«»]', re.DOTALL)),
     ("its end was cut off (...)", re.compile(r".*(?:…|\.\.\.)", re.DOTALL)),
+    ("the mark of a database for an empty cell", re.compile(r"\\N")),
 )
 
 # A number in groups never begins with a zero. Identifiers contain points and blanks, but not the other separators.

@@ -300,7 +300,7 @@ def _single_value(value: object, column: str) -> str:
 def _problem(value: str, column: str) -> str | None:
     if "*" in value or "?" in value:
         return "holds a wildcard; a C-MOVE takes single values only"
-    if "\\" in value:
+    if "\\" in value and not damage(value, column):
         return "holds a backslash, which separates values; a C-MOVE takes single values only"
     if column not in _COMPARED_KEYS:
         return None if is_uid(value) else "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most)"

@@ -107,10 +107,10 @@ def _checked(value: str, column: str) -> str:
     longest = _LONGEST_NAME if VRS[column] == "PN" else _LONGEST
     happened = damage(value, column)
     problems = {
-        "holds a backslash, which separates values; only UIDs can be a list": "\\" in value,
         "holds control characters": has_control_characters(value),
         f"is longer than {longest} characters": len(value) > longest,
         f"was damaged by a spreadsheet: {happened}": happened is not None,
+        "holds a backslash, which separates values; only UIDs can be a list": "\\" in value,
         NOT_ASCII: has_other_letters(value, column),
     }
     for problem, is_there in problems.items():

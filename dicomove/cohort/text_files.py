@@ -18,6 +18,11 @@ _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?[,;\t|]*', re.IGNORECASE)
 _HEAD: Final = 40
 _GZIP: Final = b"\x1f\x8b"
+_BLANKS: Final = (
+    "line {line} has several headers, with blanks between them: separate the columns with commas, semicolons, tabs or |"
+)
+#: R's write.table puts quotation marks around headers, and blanks between them.
+_QUOTED_HEADERS: Final = re.compile(r'"[^"\r\n]*"(?: +"[^"\r\n]*")+ *$', re.MULTILINE)
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _BYTE_ORDER_MARKS: Final = (
@@ -58,6 +63,8 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     named = separator or ("\t" if suffix == ".tsv" else None)
     delimiter = _delimiter(decoded[begin:], frozenset(wanted), named)
     first = decoded.count("\n", 0, begin) or decoded.count("\r", 0, begin)
+    if delimiter != " " and _QUOTED_HEADERS.match(decoded, begin):
+        raise CohortError(_BLANKS.format(line=first + 1))
     numbered = list(_parsed(decoded[begin:], delimiter, first))
     if any(line.startswith("#") for line in decoded[:begin].splitlines()):
         comments = [line for line, row in numbered if row[0].startswith("#") and not any(map(keyword, row))]
@@ -171,6 +178,9 @@ def _check_separated(numbered: Sequence[tuple[int, list[str]]], wanted: frozense
                     f"semicolons, tabs or |. If cells have one {mark!r} between them, write a line sep={mark} above"
                 )
                 raise CohortError(msg)
+        parts, there = cell.split(), len(below.split())
+        if sum(bool(keyword(part.strip('"'))) for part in parts) > 1 and there in (len(parts), len(parts) + 1):
+            raise CohortError(_BLANKS.format(line=line))
 
 
 def _headers(head: str, delimiter: str, wanted: frozenset[str]) -> int:
