@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -187,9 +188,17 @@ def test_arguments_that_cannot_be_right(tmp_path: Path, wrong: dict[str, Any]) -
         run(folder=tmp_path, **wrong)
 
 
+def fill(ballast: Path, size: int) -> None:
+    """Write a file of this size, or until the disk is full."""
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.tell() < size:
+            file.write(bytes(4096))
+
+
 @pytest.mark.xdist_group("quiet")  # for a user that has no disk of its own
-def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
-    """`min_free` is above what is free once the ballast is there, and below it without."""
+@pytest.mark.parametrize("is_told", [True, False], ids=["as the system tells", "as a file that is written tells"])
+def test_a_full_disk_that_is_freed_again(tmp_path: Path, is_told: bool) -> None:
+    """`min_free` is above what is free once the ballast is there, and below it without; or it is always below it."""
     folder = tmp_path / "disk"
     ballast, size = folder / "ballast", 128 << 20
     log = Log()
@@ -199,17 +208,18 @@ def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
         nonlocal finished
         finished += isinstance(event, RowFinished)
         if isinstance(event, RowFinished) and finished == 2:
-            with ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
+            fill(ballast, size if is_told else 4 * size)
         if isinstance(event, Waiting) and event.reason == "disk_full":
-            threading.Timer(0.5, ballast.unlink).start()
+            threading.Timer(0.5, ballast.unlink, kwargs={"missing_ok": True}).start()
 
     log.act = act
     with (
         receiving.disk(folder, 2 * size) as free,
-        receiving.receiver(folder / "images", min_free=free - size // 2) as receiver,
+        receiving.receiver(folder / "images", min_free=free - size // 2 if is_told else 0) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.05), source=SOURCE) as pacs,
     ):
+        if not is_told and free > 2 * size:
+            pytest.skip("only root may fill a disk: one of its own")
         results = dm.move(TABLE, pacs, receiver, progress=log, retry=dm.Retry(attempts=6, wait=0.3))
         assert log.reasons()[:1] == ["disk_full"]
         receiving.assert_whole(folder / "images", SOURCE)

@@ -13,7 +13,7 @@ import textwrap
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
 from dicomove.dimse.data_sets import file_head
 from dicomove.errors import SparingLog
 from dicomove.events import Arriving, Event
-from dicomove.testing import Synthetic
+from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
@@ -453,6 +453,22 @@ def test_too_little_space(tmp_path: Path) -> None:
     assert receiving.partial(tmp_path) == []
 
 
+def test_room_is_what_a_file_may_take(tmp_path: Path) -> None:
+    """A quota is as a disk that has fewer bytes than `min_free` promises."""
+    folder = tmp_path / "disk"
+    with receiving.disk(folder, 64 << 20) as free, receiving.receiver(folder, min_free=0) as receiver:
+        if free > 64 << 20:
+            pytest.skip("only root may fill a disk: one of its own")
+        assert receiver.has_room()
+        with (folder / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free)
+        assert not receiver.has_room()
+        (folder / "ballast").unlink()
+        assert receiver.has_room()
+        shutil.rmtree(folder / ".dicomove" / "incoming")
+        assert receiver.has_room(), "no wait helps"
+
+
 def test_the_status_of_what_cannot_be_stored(tmp_path: Path) -> None:
     with plain(tmp_path, min_free=1 << 60) as receiver:
         sent = [instance(), instance(uid="1.2.4", pixels=bytes(1_000_000)), instance(uid="1.2.5")]
@@ -506,6 +522,21 @@ def test_a_disk_that_has_no_room_for_the_record(tmp_path: Path) -> None:
         assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
         assert len(receiver.manifest()) == 12
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_a_record_that_comes_late_is_waited_for(tmp_path: Path) -> None:
+    rows = receiving.studies(count=2)
+    slow = faults.Latency(seconds=1, studies=(rows["StudyInstanceUID"].iloc[1],))
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, slow) as pacs:
+        limit_file_size(receiver, 4096)
+        job = dm.start_move(rows, pacs, receiver, progress=False)
+        servers.wait_until(lambda: not is_durable(receiver), 10)
+        servers.wait_until(lambda: job.results["outcome"].iloc[0] == "complete", 10)
+        with suppress(TimeoutError):
+            job.wait(1)  # the journal is told meanwhile
+        limit_file_size(receiver, -1)
+        assert job.wait()["outcome"].tolist() == ["complete", "complete"]
+        assert dm.read_journal(receiver)["outcome"].tolist() == ["complete", "complete"]
 
 
 @pytest.mark.parametrize("retry", [None, 2])

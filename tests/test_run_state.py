@@ -355,6 +355,15 @@ def test_a_row_that_may_not_last_is_not_shown_as_complete() -> None:
     assert (finished.outcome, finished.error) == ("partial", "storage_failed")
 
 
+@pytest.mark.parametrize(("has_journal", "outcome"), [(True, "complete"), (False, "partial")])
+def test_a_fault_of_the_disk_takes_nothing_from_a_row_that_the_journal_has(has_journal: bool, outcome: str) -> None:
+    run = RunDriver.of(1, receivers=1)
+    (begun,) = run.begin()
+    run.write(run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0)))
+    run.tell(Flushed(problem="the disk has a fault", has_journal=has_journal))
+    assert run.state.results.rows[0].outcome == outcome
+
+
 def test_each_c_move_has_its_record_also_without_a_result() -> None:
     run = RunDriver.of(1)
     (begun,) = run.begin()

@@ -195,10 +195,13 @@ class Durability:
         The reason why they are not, or may not be.
     lost
         The files that are gone.
+    is_late
+        Whether the receiver goes on trying, for example until the disk has room for the record.
     """
 
     problem: str | None = None
     lost: tuple[LostFile, ...] = ()
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ class Flush(Request[Durability]):
 
     @staticmethod
     def read(answer: Any) -> Durability:
-        return Durability(answer["problem"], tuple(LostFile(**one) for one in answer["lost"]))
+        return Durability(answer["problem"], tuple(LostFile(**one) for one in answer["lost"]), answer["is_late"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ class Committer:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._durable >= target or self._problem, seconds)
             late = self._problem or f"it takes more than {seconds:g} s" if self._durable < target else None
-            durability = Durability(late or self._more_lost, tuple(self._lost.values()))
+            durability = Durability(late or self._more_lost, tuple(self._lost.values()), is_late=late is not None)
             if forgets:
                 self.forget_losses()
             return durability

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryFile
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
@@ -36,6 +37,10 @@ _UID: Final = b"\x02\x00\x03\x00UI"
 _LONGEST_META: Final = 1024
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
+#: A trial of a disk writes so many parts of so many bytes.
+_PARTS_OF_TRIAL: Final = 16
+_PART_OF_TRIAL: Final = 1 << 20
+_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 @dataclass(frozen=True)
@@ -324,4 +329,20 @@ def has_room(folder: Path, min_free: int | None) -> bool:
         return True
     except OSError:  # a network drive that is away, say
         return False
-    return free >= reserved
+    return free >= reserved and _takes_a_file(folder)
+
+
+def _takes_a_file(folder: Path) -> bool:
+    """Return whether a quota, too, leaves room: the system tells the free bytes of the disk, and not of the user.
+
+    Other reasons why a file cannot be written are none to wait for.
+    """
+    part = os.urandom(_PART_OF_TRIAL)  # a file system may compress zeros to nothing
+    try:
+        with TemporaryFile(dir=folder / SERVICE_FOLDER / "incoming", buffering=0) as file:
+            for _ in range(_PARTS_OF_TRIAL):
+                file.write(part)
+            os.fsync(file.fileno())  # a network drive tells its quota only now
+    except OSError as error:
+        return error.errno not in _FULL
+    return True

@@ -287,7 +287,7 @@ class Receiver(Entries):
         return self._supervisor.ask(Held(keys))
 
     def has_room(self) -> bool:
-        """Return whether the disk has more free than `min_free`. A folder that is gone has room: no wait helps."""
+        """Return whether the disk has more free than `min_free`, and takes a file. A folder that is gone has room."""
         return has_room(self.folder, self._supervisor.settings.min_free)
 
     def begin_run(self, pacs_host: str = "") -> int:

@@ -259,9 +259,7 @@ class JournalWriter:
         return batch
 
     def _record(self, batch: Sequence[Write]) -> None:
-        flushed = [_flushed(receiver) for receiver in self._settings.receivers]
-        durable = [(write, self._durable(write, flushed)) for write in batch]
-        while not self._write(durable):
+        while (durable := self._all_durable(batch)) is None or not self._write(durable):
             if self._closed.wait(_TRY_AGAIN_S):
                 return
         for write, row in durable:
@@ -269,6 +267,13 @@ class JournalWriter:
         with self._changed:
             self._done += len(batch)
             self._changed.notify_all()
+
+    def _all_durable(self, batch: Sequence[Write]) -> list[tuple[Write, Row]] | None:
+        """Return the rows, corrected by what did not reach the disk; ``None`` if their files may still do so."""
+        flushed = [_flushed(receiver) for receiver in self._settings.receivers]
+        if any(one.is_late for one in flushed) and not self._hurry.is_set():
+            return None
+        return [(write, self._durable(write, flushed)) for write in batch]
 
     def _durable(self, write: Write, flushed: Sequence[Durability]) -> Row:
         """Return the row, corrected by what did not reach the disk."""

@@ -114,10 +114,14 @@ class RowWithLosses:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The run is over. All arrivals are durable, unless there is a `problem`, or rows have `lost` files."""
+    """The run is over. All arrivals are durable, unless there is a `problem`, or rows have `lost` files.
+
+    A problem does not concern rows whose files were durable when the journal got them: it `has_journal`.
+    """
 
     problem: str | None = None
     lost: Sequence[RowWithLosses] = ()
+    has_journal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,11 @@ class Outages:
         return self._is_no_pacs or self._unreachable.given_up(now) or self._lost.given_up(now)
 
     @property
+    def is_asleep(self) -> bool:
+        """Whether the run begins nothing now: it is paused or outside its hours."""
+        return self._asleep_at is not None
+
+    @property
     def suspects_disk(self) -> bool:
         """Whether the run needs to know if the disk has room."""
         return self._disk.is_open

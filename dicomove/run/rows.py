@@ -213,11 +213,15 @@ class RowResults:
         """Whether the run has given up a task, and has recorded its result."""
         return task.first in self._given_up
 
-    def not_durable(self, problem: str) -> None:
-        """Mark every row with files on disk as not durable, also rows that change later."""
+    def not_durable(self, problem: str, *, but_finished: bool = False) -> None:
+        """Mark every row with files on disk as not durable, also rows that change later.
+
+        With `but_finished`, rows that have their durable result keep it.
+        """
         self._problem = problem
         for position, row in enumerate(self.rows):
-            if row.received and not row.resumed:
+            is_durable = row.resumed or (but_finished and self._shown[position] is not None)
+            if row.received and not is_durable:
                 self.rows[position] = not_durable(row, problem)
 
     def with_lost(self, lost: Sequence[LostFile], receiver: int) -> list[tuple[int, dict[str, str], str]]:

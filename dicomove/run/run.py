@@ -177,7 +177,8 @@ class Run:
     def _loop(self, goes_on: Callable[[], bool]) -> None:
         self._at_end = False
         while not self._at_end and goes_on():
-            has_room = not self._state.schedule.outages.suspects_disk or self._has_room()
+            outages = self._state.schedule.outages
+            has_room = not outages.suspects_disk or (not outages.is_asleep and self._has_room())
             self._tell(Look(datetime.now(UTC), has_room=has_room, paused=self._paused()))
 
     def _stop(self) -> None:
@@ -217,16 +218,16 @@ class Run:
 
     def _flushed(self) -> Flushed:
         """Make all arrivals durable; return the rows with lost files."""
-        results, rows = self._state.results, []
+        results, rows, has_journal = self._state.results, [], self._writer is not None
         for number, receiver in enumerate(self._settings.receivers):
             try:
                 durability = receiver.durability()
                 found = results.with_lost(durability.lost, number)
                 rows += [RowWithLosses(position, problem, receiver.held(keys)) for position, keys, problem in found]
             except ReceiverError as error:
-                return Flushed(str(error))
+                return Flushed(str(error), has_journal=has_journal)
             if durability.problem:
-                return Flushed(durability.problem)
+                return Flushed(durability.problem, has_journal=has_journal)
         return Flushed(lost=rows)
 
     def _tell(self, event: RunEvent) -> None:

@@ -294,7 +294,7 @@ class RunState:
 
     def _flushed(self, flushed: Flushed) -> list[Instruction]:
         if flushed.problem:
-            self.results.not_durable(flushed.problem)
+            self.results.not_durable(flushed.problem, but_finished=flushed.has_journal)
         for row in flushed.lost:
             self.results.lose(row.position, row.problem, row.held)
         return [LookAgain(task) for task in self.results.doubtful]
