@@ -311,7 +311,7 @@ def _peak(name: str) -> int:
 @pytest.mark.parametrize("name", ["pending-until-cancelled", "pending-for-ever", "trickle-of-pdus"])
 def test_a_wish_to_stop_is_granted(name: str) -> None:
     with ScriptedPeer(SCRIPTS[name].steps, seconds=TOO_LONG) as peer, within(LIMIT), dm.MoveScu(waiting(peer)) as mover:
-        timer = threading.Timer(SILENCE, mover.cancel)
+        timer = threading.Timer(AFTER_AN_ANSWER, mover.cancel)  # not before the request is sent
         timer.start()
         result = mover.move_study(STUDY, "ANYWHERE")
         timer.join()
