@@ -100,6 +100,27 @@ def test_ambiguous_cells_are_refused_by_column_and_row(tmp_path: Path, column: s
     assert cell not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["12.000", "1.234", "345"], [12000, 1234, 345]),
+        (["1.001", "0", ""], [1001, 0, None]),
+        (["1,234", "12,000"], [1234, 12000]),
+        (["1.048.576"], [1048576]),
+    ],
+)
+def test_thousands_that_the_column_proves(tmp_path: Path, cells: list[str], expected: list[int | None]) -> None:
+    table, said = read(write(tmp_path, HEADER, *(changed(completed=cell) for cell in cells)))
+    assert [None if pd.isna(cell) else cell for cell in table["completed"]] == expected
+    assert f"row 0, completed: {cells[0]} was read as {expected[0]}" in said
+
+
+@pytest.mark.parametrize("other", ["5", "7.000", "7,000", "7,001", "1.2345"])
+def test_thousands_that_may_be_decimals_are_refused(tmp_path: Path, other: str) -> None:
+    with pytest.raises(CohortError, match="row 0, completed: the cell is not a whole number, or its mark may separate"):
+        dm.read_results(write(tmp_path, HEADER, changed(completed="12.000"), changed(completed=other)))
+
+
 def test_a_point_beside_decimal_commas_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="row 1, duration_s: its column has decimal commas"):
         read(write(tmp_path, HEADER, LINE, changed(duration_s="1.234")))

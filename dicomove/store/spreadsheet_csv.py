@@ -25,6 +25,9 @@ from dicomove.errors import CohortError, CohortWarning, warn
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'\A"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
+#: Thousands, or three decimals.
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:(?:\.[0-9]{3})+|(?:,[0-9]{3})+)")
+_SHORT: Final = re.compile(r"[0-9]{1,3}")
 #: Not 1.000 and 1,000, which may be a thousand.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+(?:[.,](?!000\Z)0+)?")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -187,11 +190,35 @@ def _refused(name: str, row: int, why: str) -> CohortError:
     return CohortError(f"row {row}, {name}: {why}. Export the table again, or write the cell as `export` does")
 
 
-def _counts(cells: _Column, name: str, _: list[str]) -> pd.Series:
+def _counts(cells: _Column, name: str, said: list[str]) -> pd.Series:
+    if mark := _thousands([cell.strip() for cell in cells if cell and cell.strip()]):
+        row, cell = next((row, cell) for row, cell in enumerate(cells) if cell and mark in cell)
+        cells = [cell.replace(mark, "") if cell else cell for cell in cells]
+        said.append(f"row {row}, {name}: {cell.strip()} was read as {cells[row]}, since the column has thousands")
     for row, cell in enumerate(cells):
         if cell and not _WHOLE.fullmatch(cell.strip()):
-            raise _refused(name, row, "the cell is not a whole number")
+            may_be = ", or its mark may separate thousands" if _GROUPED.fullmatch(cell.strip()) else ""
+            raise _refused(name, row, f"the cell is not a whole number{may_be}")
     return columns.counts([int(re.split("[.,]", cell)[0]) if cell else None for cell in cells])
+
+
+def _thousands(cells: Sequence[str]) -> str:
+    """Return the mark between thousands, if a cell of the column proves that it is one; else nothing.
+
+    Counts have no fraction, so 1.234 is more than a thousand. 12.000 may have three decimals, even beside a 5.
+
+    Examples
+    --------
+    >>> _thousands(["12.000", "1.234", "5"]), _thousands(["1,234"]), _thousands(["1.000.000"])
+    ('.', ',', '.')
+    >>> _thousands(["12.000", "5"]), _thousands(["1.234", "5.0"]), _thousands(["1.234", "4567"])
+    ('', '', '')
+    """
+    grouped = [cell for cell in cells if _GROUPED.fullmatch(cell)]
+    is_proved = any(not cell.endswith("000") or len(re.split("[.,]", cell)) > 2 for cell in grouped)
+    marks = {mark for cell in grouped for mark in ".," if mark in cell}
+    are_alike = len(marks) == 1 and all(_GROUPED.fullmatch(cell) or _SHORT.fullmatch(cell) for cell in cells)
+    return "".join(marks) if is_proved and are_alike else ""
 
 
 def _seconds(cells: _Column, name: str, _: list[str]) -> pd.Series:
