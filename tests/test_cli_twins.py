@@ -292,6 +292,20 @@ def test_a_run_is_resumed_from_its_folder(tmp_path: Path, capfd: pytest.CaptureF
     assert len(receiving.files(images)) == 6
 
 
+def test_a_resumed_run_keeps_the_paths_of_its_receiver(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    rows = receiving.studies(SMALL, 2).assign(subject=["one", "two"])
+    with receiving.pacs({}, source=SMALL) as pacs:
+        with dm.Receiver(images, port=None, path="sub-{subject}/{SOPInstanceUID}.dcm") as receiver:
+            dm.move(rows, pacs, receiver, progress=False, method="get")
+        before = receiving.files(images)
+        next(images.rglob("*.dcm")).unlink()
+        assert main(["resume", str(images), str(pacs)]) == 0
+    assert receiving.files(images).keys() == before.keys()
+    dm.report(dm.read_journal(images / JOURNAL_FILE), tmp_path / "report.html")
+    assert "subject}" not in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize("asked", [{"level": "PATIENT", "query_model": "PatientRoot"}, {"level": "STUDY"}])
 def test_a_resumed_run_makes_the_same_requests(tmp_path: Path, asked: dict[str, Any]) -> None:
     images, series = tmp_path / "images", list(SMALL.instances_of_all())[::2]

@@ -23,6 +23,7 @@ from dicomove.events import Event, RowFinished
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request
+from dicomove.user import User
 from tests import receiving, servers
 from tests.servers import Orthanc
 
@@ -581,3 +582,24 @@ def test_instances_of_unknown_studies_are_not_asked_for() -> None:
         asked = pacs.requests()
     assert asked.loc[asked["command"] == "C-MOVE", "level"].tolist() == ["STUDY"]
     assert receiving.row(result, "outcome", "completed", "received") == ("partial", 4, 2)
+
+
+def test_a_resumed_run_asks_the_destination_again(
+    second: Second, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    journal = tmp_path / "run.sqlite"
+    with rehearsal(second) as pacs:
+        assert set(move(TABLE, pacs, second.destination(), journal=journal)["outcome"]) == {"complete"}
+        second.delete(next(iter(second.instances())))
+        assert main(["resume", str(journal), str(pacs)]) == 0
+    again = dm.read_journal(journal)
+    assert again["received"].tolist() == [6, 6, 6]
+    assert "3 complete (2 of them from an earlier run)" in capfd.readouterr().out
+
+
+def test_a_resumed_run_needs_the_secret_of_its_destination(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    journal, nobody = tmp_path / "run.sqlite", dm.Pacs("NOBODY@127.0.0.1:1", user=User("me", passcode="not told"))
+    move(TABLE[:1], dm.Pacs("X@127.0.0.1:1"), dm.Destination("SECOND", ask=nobody), journal=journal)
+    assert b"not told" not in journal.read_bytes()
+    assert main(["resume", str(journal)]) == 2
+    assert "the run asked SECOND with TLS or as a user" in capfd.readouterr().err

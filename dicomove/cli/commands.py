@@ -160,19 +160,31 @@ def resume(chosen: Namespace) -> int:
         raise ValueError(message)
     pacs = pacs_of(chosen) if chosen.pacs else _called(Pacs(facts["pacs"]), facts["calling_ae_title"])
     with ExitStack() as stack:
-        destination: str | Receiver = str(facts["destination"])
+        destination: str | Receiver | Destination = _recorded_destination(facts)
         folder = path if path.is_dir() else facts.get("folder")
         options = {**_resumed_options(facts["options"]), **read_request(journal, facts["run"]), "retry": chosen.retry}
         if chosen.concurrency is not None:
             options["concurrency"] = chosen.concurrency
         if folder:
-            receiver: dict[str, Any] = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
+            template = {name: value for name, value in facts["options"].items() if name == "path"}
+            receiver: dict[str, Any] = {"ae_title": facts["destination"], **template, **receiver_options(chosen)}
             if options.get("method") == "get" and chosen.port is None:
                 receiver["port"] = None
             destination = stack.enter_context(Receiver(folder, **receiver))
             print(f"{destination!r}\n", file=sys.stderr)
         results = move(before, pacs, destination, journal=journal, **options)
     return report(results, chosen)
+
+
+def _recorded_destination(facts: Mapping[str, Any]) -> str | Destination:
+    """Return the destination of a run without a receiver."""
+    title, options = str(facts["destination"]), facts["options"]
+    if "ask" not in options:
+        return title
+    if options["ask"] is None:
+        message = f"the run asked {title} with TLS or as a user, which a journal does not keep: call move() again"
+        raise ValueError(message)
+    return Destination(title, ask=Pacs(options["ask"], calling_ae_title=options["ask_calling_ae_title"]))
 
 
 def pacs_of(chosen: Namespace) -> Pacs:

@@ -21,7 +21,7 @@ from dicomove.report.flow import REASONS, flow, known_error, share
 from dicomove.report.plots import draw
 from dicomove.report.summary import summary
 from dicomove.report.table import Results, counted_once, instances, own_columns, read, table_of
-from dicomove.store import Pseudonyms, cohort_sha256
+from dicomove.store import Pseudonyms, cohort_sha256, shown_options
 from dicomove.words import ADVICE, GOOD
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _asked(given: pd.DataFrame, table: pd.DataFrame, facts: Mapping[str, Any], n
     lines += [("Our AE title", str(facts.get("calling_ae_title", "")))]
     lines += [("Begun", _time(facts.get("started_at") or table["started_at"].min()))]
     lines += [("Ended", _time(facts.get("ended_at") or table["finished_at"].max()))]
-    options = {name: value for name, value in dict(facts.get("options", {})).items() if value is not None}
+    options = shown_options(facts.get("options", {}))
     lines += [("Options", ", ".join(f"{name}={value}" for name, value in options.items()))]
     versions = dict(facts.get("versions", {}))
     lines += [("Versions", ", ".join(f"{name} {number}" for name, number in versions.items()))]

@@ -338,7 +338,7 @@ def run_record(table: pd.DataFrame, settings: RunSettings, options: Options) -> 
         pacs=settings.pacs.address,
         destination=together(settings.destinations),
         calling_ae_title=settings.pacs.calling_ae_title,
-        options=options.written(),
+        options=options.written() | settings.written(),
         cohort_sha256=cohort_sha256(table),
         columns=list(table.columns),
         dtypes=[str(dtype) for dtype in table.dtypes],

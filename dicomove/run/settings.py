@@ -75,6 +75,19 @@ class RunSettings:
             keys=(*identifier.keys, *identifier.claims) if identifier.claims else identifier.keys,
         )
 
+    def written(self) -> dict[str, object]:
+        """Return what the journal keeps of the destination, so that `dicomove resume` makes it again.
+
+        Secrets are not kept: if the archive is asked with TLS or as a user, ``ask`` is null.
+        """
+        if self.receivers:
+            return {"path": self.receivers[0].path_template.template}
+        if self.archive is None:
+            return {}
+        ask = self.archive.ask
+        is_plain = ask.tls is None and ask.user is None
+        return {"ask": ask.address if is_plain else None, "ask_calling_ae_title": ask.calling_ae_title}
+
     def remote(self) -> RunSettings:
         """Return the settings for a worker elsewhere."""
         return replace(self, receivers=(), runs=())

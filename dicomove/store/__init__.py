@@ -36,7 +36,16 @@ from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
 from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_attempts, read_journal, read_request, read_runs, read_with_moves
-from dicomove.store.schema import JOURNAL_FILE, AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
+from dicomove.store.schema import (
+    JOURNAL_FILE,
+    AttemptRecord,
+    Key,
+    PreviousResult,
+    RowRecord,
+    RunRecord,
+    Stored,
+    shown_options,
+)
 
 __all__ = [
     "JOURNAL_FILE",
@@ -68,6 +77,7 @@ __all__ = [
     "read_sizes",
     "read_studies",
     "read_with_moves",
+    "shown_options",
     "verify",
     "write_checksums",
 ]

@@ -18,6 +18,7 @@ import pandas as pd
 from dicomove.cohort import UNIQUE_KEYS
 from dicomove.files import replacing
 from dicomove.store.pseudonyms import Pseudonyms
+from dicomove.store.schema import shown_options
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -82,7 +83,6 @@ def _describe(crate: ROCrate, results: pd.DataFrame, run: Mapping[str, Any], nam
         {"name": "The rows that were asked for", "identifier": _values(crate, _COHORT, hashed)},
     )
     pacs = _entity(crate, _PACS, "Service", {"name": str(run["pacs"]), "serviceType": "DICOM Query/Retrieve"})
-    options = {name: value for name, value in run["options"].items() if value is not None}
     titles = {"destination": run["destination"], "calling AE title": run["calling_ae_title"]}
     action = {
         "name": f"Run {run['run']}",
@@ -92,7 +92,7 @@ def _describe(crate: ROCrate, results: pd.DataFrame, run: Mapping[str, Any], nam
         "instrument": software,
         "object": [cohort, pacs],
         "result": crate.root_dataset,
-        "additionalProperty": _values(crate, _RUN, {**titles, **options}),
+        "additionalProperty": _values(crate, _RUN, {**titles, **shown_options(run["options"])}),
     }
     crate.root_dataset["mentions"] = _entity(crate, _RUN, "CreateAction", action)
     crate.root_dataset["variableMeasured"] = _values(

@@ -21,6 +21,8 @@ from dicomove.words import SKIPPED
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: The columns of a result.
+#: What the journal keeps of the destination among the options. No report shows it: a path may be about a patient.
+_OF_DESTINATION: Final = ("path", "ask", "ask_calling_ae_title")
 RESULT: Final = [name for name in Row._fields if name != "resumed"]
 _TIMES: Final = ("started_at", "finished_at")
 _TEXTS: Final = ("status", "error", "advice", "error_comment", "failed_sop_instance_uids")
@@ -120,6 +122,11 @@ class Stored(NamedTuple):
     path: str
     bytes: int
     sha256: str
+
+
+def shown_options(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of a run that a report shows."""
+    return {name: value for name, value in options.items() if value is not None and name not in _OF_DESTINATION}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

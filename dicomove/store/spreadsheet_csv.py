@@ -192,9 +192,11 @@ def _refused(name: str, row: int, why: str) -> CohortError:
 
 def _counts(cells: _Column, name: str, said: list[str]) -> pd.Series:
     if mark := _thousands([cell.strip() for cell in cells if cell and cell.strip()]):
-        row, cell = next((row, cell) for row, cell in enumerate(cells) if cell and mark in cell)
+        first, written = next((row, cell) for row, cell in enumerate(cells) if cell and mark in cell)
         cells = [cell.replace(mark, "") if cell else cell for cell in cells]
-        said.append(f"row {row}, {name}: {cell.strip()} was read as {cells[row]}, since the column has thousands")
+        said.append(
+            f"row {first}, {name}: {written.strip()} was read as {cells[first]}, since the column has thousands"
+        )
     for row, cell in enumerate(cells):
         if cell and not _WHOLE.fullmatch(cell.strip()):
             may_be = ", or its mark may separate thousands" if _GROUPED.fullmatch(cell.strip()) else ""
