@@ -40,7 +40,7 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cohort
-        The table that you gave to `find` or `retrieve`.
+        The table that you gave to `find` or `retrieve`, or some of its rows with all of their cells.
     results
         The result of `move` for the table of `find`, or of `retrieve` for the cohort. It may come from a file, or
         combine several such tables with `pd.concat`: each study counts with its best result.

@@ -351,6 +351,20 @@ def test_a_cohort_that_is_in_another_order_than_its_labels(pacs: RunningPacs) ->
 
 
 @pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
+def test_some_rows_of_the_cohort(pacs: RunningPacs) -> None:
+    names = ["SYN000001", "NOBODY", "SYN000002", "SYN00000?"]
+    cohort = pd.DataFrame({"PatientID": names, "StudyDate": "", "arm": list("abab")})
+    moved = dm.retrieve(cohort, pacs, pacs.destination, progress=False)
+    whole = dm.verdicts(cohort, moved)
+    for part in (cohort[cohort["arm"] == "a"], cohort.iloc[[3, 1]], cohort[:1]):
+        pd.testing.assert_frame_equal(dm.verdicts(part, moved), whole.loc[part.index])
+    edited, anew = cohort[2:].assign(arm="c"), cohort[2:].reset_index(drop=True)
+    for other in (edited, anew, cohort[["arm"]][:2], cohort[2:].set_axis([2, 9]), cohort.iloc[[2, 2]]):
+        with pytest.raises(dm.CohortError, match=r"row \d of the results|repeated labels"):
+            dm.verdicts(other, moved)
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
 def test_results_of_two_cohorts_with_the_same_labels(pacs: RunningPacs) -> None:
     first = pd.DataFrame({"PatientID": ["NOBODY"], "AccessionNumber": ["9"]})
     others = ({"PatientID": ["SYN000001"]}, {"PatientID": ["SYN00000*"]}, {"PatientID": [""], "AccessionNumber": ["8"]})

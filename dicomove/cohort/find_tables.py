@@ -18,12 +18,14 @@ import pandas as pd
 
 from dicomove.cohort.asked_cells import asked_otherwise
 from dicomove.cohort.keywords import (
+    IDENTIFYING_KEYS,
     LEVELS,
     UNIQUE_KEYS,
     VRS,
     Level,
     QueryModel,
     is_found,
+    keyword,
     keyword_columns,
     plain_label,
 )
@@ -160,7 +162,7 @@ def _is_zero(cell: object) -> bool:
 
 
 def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]:
-    """Return, for each row of the results, the positions of its rows in the cohort.
+    """Return, for each row of the results, the positions of its rows in the cohort; none if only a part is given.
 
     Raises
     ------
@@ -180,13 +182,26 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     for position, label in enumerate(cohort.index):
         places.setdefault(_written(label), []).append(position)
     candidates = [places.get(_written(label), []) for label in results.iloc[:, place].tolist()]
-    if [] in candidates:
+    if [] in candidates and not _is_part(cohort, results, candidates):
         raise CohortError(_OTHER.format(row=candidates.index([])))
     alone = [found[0] if len(found) == 1 else -1 for found in candidates]
     if other := asked_otherwise(cohort, results, alone):
         row, key = other
         raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]))
     return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
+
+
+def _is_part(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[list[int]]) -> bool:
+    """Return whether the cohort is a part of the one that was asked for: each of its rows is there, with its cells.
+
+    A part that was numbered anew has labels of other rows, so that each cell counts, and a key has to be among them.
+    """
+    columns = _columns_in(cohort, results)
+    own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
+    placed = {place for found in candidates for place in found}
+    has_key = any(keyword(cohort.columns[place]) in IDENTIFYING_KEYS for place in columns)
+    are_equal = all(own[place] == cells for cells, found in zip(theirs, candidates, strict=True) for place in found)
+    return has_key and are_equal and len(placed) == len(cohort) and all(len(found) < 2 for found in candidates)
 
 
 def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
