@@ -186,7 +186,7 @@ def _rate(journal: Path) -> float | None:
 def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
     for identifier, step in steps.items() if settings.receivers else ():
         rows = [
-            receiver.row(AskedRow(RowId(run, step.first), dict(identifier.keys)))
+            receiver.runs.row(AskedRow(RowId(run, step.first), dict(identifier.keys)))
             for receiver, run in zip(settings.receivers, settings.runs, strict=True)
         ]
         step.on_disk = len({uid for row in rows for uid in row.held()})

@@ -152,7 +152,7 @@ def test_no_request_for_a_series_is_sent_after_a_stop(tmp_path: Path, sent: int)
     study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", uid),))
     stops = StopsAt(sent, threading.Event())
     with without_port(tmp_path) as receiver, receiving.pacs({}, stops, source=source) as pacs:
-        settings = RunSettings(pacs, (receiver.ae_title,), (receiver,), (receiver.begin_run(),))
+        settings = RunSettings(pacs, (receiver.ae_title,), (receiver,), (receiver.runs.begin_run(),))
         task = Task(study, (0,), settings.key(study), receiver=0, method="get", depth="series")
         channel = LocalChannel(settings, lambda _: None)
         channel.stop = stops.stop

@@ -88,8 +88,10 @@ def test_upper_and_lower_case_are_told_apart(tmp_path: Path) -> None:
         for n, text in enumerate(["T1", "t1", "T1", "t1"])
     ]
     with receiving.receiver(tmp_path, path="{subject}/{SeriesDescription}/{InstanceNumber}.dcm") as receiver:
-        row = receiver.row(
-            AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        row = receiver.runs.row(
+            AskedRow(
+                RowId(receiver.runs.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"}
+            )
         )
         with row:
             assert receiving.send(receiver, *sent) == [0] * 4
@@ -220,8 +222,10 @@ def test_retrieve_names_what_it_finds(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:the receiver's process was killed")
 def test_a_receiver_that_is_started_anew_knows_the_names(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, path="{subject}/{InstanceNumber}.dcm") as receiver:
-        row = receiver.row(
-            AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        row = receiver.runs.row(
+            AskedRow(
+                RowId(receiver.runs.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"}
+            )
         )
         with row:
             before = receiver.pid

@@ -120,3 +120,11 @@ def test_an_import_says_nothing_and_starts_no_thread() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(dicomove.__file__).parent / "py.typed").is_file()
+
+
+def test_the_help_of_a_receiver_shows_what_users_need() -> None:
+    """What a run asks of it is at `runs`, which help() does not show."""
+    assert {name for name in dir(dicomove.Receiver) if not name.startswith("_")} == {
+        *("address_for", "ae_title", "as_destination", "close", "dcm4chee_device", "dcmtk_host", "discrepancies"),
+        *("flush", "host", "listens", "manifest", "orthanc_modality", "pid", "port", "refused", "unrequested"),
+    }

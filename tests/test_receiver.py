@@ -382,11 +382,11 @@ def test_a_receiver_without_a_port_has_nothing_to_advertise(tmp_path: Path) -> N
 def test_a_pacs_on_this_machine_reaches_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     with receiving.receiver(tmp_path) as receiver:
-        receiver.begin_run("127.0.0.1")
-        assert receiver.reach_problem("127.0.0.1") is None
+        receiver.runs.begin_run("127.0.0.1")
+        assert receiver.runs.reach_problem("127.0.0.1") is None
         with pytest.warns(ReceiverWarning, match="container"):
-            receiver.begin_run("203.0.113.7")
-        receiver.begin_run("203.0.113.7")  # once is enough
+            receiver.runs.begin_run("203.0.113.7")
+        receiver.runs.begin_run("203.0.113.7")  # once is enough
 
 
 # Whom it lets in.
@@ -516,40 +516,40 @@ def test_the_pacs_is_let_in_while_its_row_is_in_flight_and_no_longer(tmp_path: P
 
 def test_a_row_that_was_never_sent_does_not_admit_peers_for_ever(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0.2) as receiver:
-        run = receiver.begin_run()
-        with receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")):
+        run = receiver.runs.begin_run()
+        with receiver.runs.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")):
             assert echo(receiver.port) == "0x0000"
-        receiver.end_run(run)
+        receiver.runs.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
 
 
 def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0) as receiver:
-        run = receiver.begin_run()
-        first = receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"))
-        second = receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "127.0.0.1"))
+        run = receiver.runs.begin_run()
+        first = receiver.runs.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"))
+        second = receiver.runs.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "127.0.0.1"))
         with first, second:
             first.await_arrivals(0)
             first.await_arrivals(0)
             assert echo(receiver.port) == "0x0000"
             second.await_arrivals(0)
-        with receiver.row(AskedRow(RowId(run, 2), {"StudyInstanceUID": "1.2.5"}, "127.0.0.1")) as third:
+        with receiver.runs.row(AskedRow(RowId(run, 2), {"StudyInstanceUID": "1.2.5"}, "127.0.0.1")) as third:
             assert echo(receiver.port) == "0x0000"
             third.await_arrivals(0)
-        receiver.end_run(run)
+        receiver.runs.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
 
 
 def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
-        run = receiver.begin_run()
-        with receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "192.0.2.99")) as row:
+        run = receiver.runs.begin_run()
+        with receiver.runs.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "192.0.2.99")) as row:
             with pytest.raises(AssociationError):
                 associated(receiver.port)
             assert [one.address for one in row.await_arrivals(0).refusals] == ["127.0.0.1"]
-        with receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "192.0.2.99")) as later:
+        with receiver.runs.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "192.0.2.99")) as later:
             assert later.await_arrivals(0).refusals == {}
-        receiver.end_run(run)
+        receiver.runs.end_run(run)
 
 
 def is_refused(receiver: dm.Receiver) -> bool:
@@ -566,7 +566,7 @@ import os, sys
 import dicomove as dm
 with dm.Receiver(sys.argv[1], port=0, host="127.0.0.1") as receiver:
     child = os.fork()
-    for use in (receiver.begin_run, receiver.manifest, receiver.flush) if child == 0 else ():
+    for use in (receiver.runs.begin_run, receiver.manifest, receiver.flush) if child == 0 else ():
         try:
             use()
         except dm.errors.ReceiverError as error:

@@ -258,16 +258,18 @@ def stranger(port: int, saying: bytes) -> Iterator[socket.socket]:
 
 def test_a_pacs_of_which_only_the_name_is_known_is_let_in_by_every_address(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, ae_title=AE_TITLE, limits=limits()) as receiver, ExitStack() as stack:
-        run = receiver.begin_run()
-        row = stack.enter_context(receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "localhost")))
+        run = receiver.runs.begin_run()
+        row = stack.enter_context(
+            receiver.runs.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "localhost"))
+        )
         assert is_served(associated(stack, (HOST, receiver.port)))
         unknown = stack.enter_context(
-            receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
+            receiver.runs.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
         )
         assert addresses("no-such-host.invalid") == []
         for each in (row, unknown):
             each.await_arrivals(0)
-        receiver.end_run(run)
+        receiver.runs.end_run(run)
 
 
 # ------------------------------------------------------------------------------------------------- by AE title

@@ -169,9 +169,9 @@ BIG = receiving.instance(pixels=bytes(4_000_000))
 
 def test_a_system_without_a_further_thread_does_not_end_it(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path) as receiver:
-        run, first = receiver.begin_run(), receiver.pid
+        run, first = receiver.runs.begin_run(), receiver.pid
         asked = [AskedRow(RowId(run, number), {"StudyInstanceUID": f"1.{number}"}, "127.0.0.1") for number in range(20)]
-        rows = [receiver.row(one) for one in asked]
+        rows = [receiver.runs.row(one) for one in asked]
         for row in rows:
             row.open_again()
         status = Path(f"/proc/{first}/status").read_text()
@@ -326,7 +326,9 @@ def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
 def test_a_row_that_found_it_away_is_not_in_flight_when_it_is_back(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path) as receiver:
         unable = Unable(receiver)
-        row = receiver.row(AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"))
+        row = receiver.runs.row(
+            AskedRow(RowId(receiver.runs.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        )
         with pytest.raises(dm.errors.ReceiverError, match="did not start"), row:
             pytest.fail("there is no receiver")
         unable.restore()

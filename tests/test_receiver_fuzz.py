@@ -375,7 +375,7 @@ def play(scp: Scp, sent: bytes) -> bytes:
 
 def assert_healthy(scp: Scp) -> None:
     """What happened until now is known, since what was logged comes before an answer."""
-    scp.receiver.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
+    scp.receiver.runs.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
     assert not scp.defects.found, scp.defects.found[0]
     assert scp.receiver.pid == scp.pid
 
@@ -439,7 +439,7 @@ def culprit(scp: Scp, cases: Sequence[bytes], start: int) -> str:
     for number, sent in enumerate(cases):
         before = len(scp.defects.found)
         play(scp, sent)
-        scp.receiver.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
+        scp.receiver.runs.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
         if len(scp.defects.found) > before:
             return f"seed {start + number}: {sent[:2000].hex()}"
     return f"one of the seeds from {start} on, and not alone"

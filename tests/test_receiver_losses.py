@@ -113,19 +113,19 @@ def test_a_loss_that_is_not_reported_yet_is_reported_at_the_end(disk: Disk) -> N
 def test_every_run_is_told_until_the_last_one_ends(disk: Disk) -> None:
     keys = {"StudyInstanceUID": "1.2.3"}
     with receiving.receiver(disk.folder) as receiver:
-        first, second = receiver.begin_run(), receiver.begin_run()
+        first, second = receiver.runs.begin_run(), receiver.runs.begin_run()
         asked = AskedRow(RowId(first, 0), {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
-        with receiver.row(asked), receiver.row(AskedRow(RowId(second, 0), keys, "127.0.0.1")) as row:
+        with receiver.runs.row(asked), receiver.runs.row(AskedRow(RowId(second, 0), keys, "127.0.0.1")) as row:
             disk.loses_one()
             assert receiving.send(receiver, receiving.instance()) == [0]
             with pytest.raises(ReceiverError):
                 receiver.flush()
-            assert [one.is_of(keys) for one in receiver.durability().lost] == [True]
-            receiver.end_run(first)
-            assert [one.is_of(keys) for one in receiver.durability().lost] == [True]
+            assert [one.is_of(keys) for one in receiver.runs.durability().lost] == [True]
+            receiver.runs.end_run(first)
+            assert [one.is_of(keys) for one in receiver.runs.durability().lost] == [True]
             assert row.held() == {}
-            receiver.end_run(second)
-        assert receiver.durability().lost == ()
+            receiver.runs.end_run(second)
+        assert receiver.runs.durability().lost == ()
 
 
 @pytest.fixture

@@ -459,14 +459,14 @@ def test_room_is_what_a_file_may_take(tmp_path: Path) -> None:
     with receiving.disk(folder, 64 << 20) as free, receiving.receiver(folder, min_free=0) as receiver:
         if free > 64 << 20:
             pytest.skip("only root may fill a disk: one of its own")
-        assert receiver.has_room()
+        assert receiver.runs.has_room()
         with (folder / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free)
-        assert not receiver.has_room()
+        assert not receiver.runs.has_room()
         (folder / "ballast").unlink()
-        assert receiver.has_room()
+        assert receiver.runs.has_room()
         shutil.rmtree(folder / ".dicomove" / "incoming")
-        assert receiver.has_room(), "no wait helps"
+        assert receiver.runs.has_room(), "no wait helps"
 
 
 def test_the_status_of_what_cannot_be_stored(tmp_path: Path) -> None:

@@ -48,16 +48,16 @@ def unreadable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def in_flight(receiver: dm.Receiver, *studies: str) -> Iterator[list[LocalRow]]:
-    run = receiver.begin_run()
+    run = receiver.runs.begin_run()
     asked = [
         AskedRow(RowId(run, position), {"StudyInstanceUID": study}, "127.0.0.1")
         for position, study in enumerate(studies)
     ]
-    rows = [receiver.row(one) for one in asked]
+    rows = [receiver.runs.row(one) for one in asked]
     for row in rows:
         row.open_again()
     yield rows
-    receiver.end_run(run)
+    receiver.runs.end_run(run)
 
 
 @pytest.mark.parametrize("existing", ["keep", "replace", "keep_both"])

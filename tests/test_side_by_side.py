@@ -263,7 +263,7 @@ def test_a_pacs_that_refuses_series_is_asked_for_the_study(tmp_path: Path) -> No
 def test_parts_that_were_refused_before_a_stop_count(tmp_path: Path, *, is_here: bool) -> None:
     study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", TABLE["StudyInstanceUID"][0]),))
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, RefusesSeries(), source=LARGE) as pacs:
-        here = ((receiver,), (receiver.begin_run(),)) if is_here else ()
+        here = ((receiver,), (receiver.runs.begin_run(),)) if is_here else ()
         settings = RunSettings(pacs, (receiver.ae_title,), *here)
         channel = LocalChannel(settings, lambda _: None)
         channel.stop.set()

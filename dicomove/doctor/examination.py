@@ -91,7 +91,7 @@ def _examine(pacs: Pacs, given: str | Receiver | None, *, move_one: bool) -> Evi
     seen = Evidence(pacs, asked_to_move=move_one and given is not None)
     if isinstance(given, Receiver):
         host, port = given.address_for(pacs)
-        problem = given.reach_problem(pacs.host)
+        problem = given.runs.reach_problem(pacs.host)
         seen = replace(seen, destination=given.ae_title, receiver_host=host, receiver_port=port, reach_problem=problem)
     elif given is not None:
         seen = replace(seen, destination=ae_title(given, "destination"))

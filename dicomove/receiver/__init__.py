@@ -3,6 +3,7 @@
 In the caller's process::
 
     receiver                `Receiver`: its arguments, its tables
+    runs                    what a run asks of its receiver
     settings                checks the arguments; `Limits`
     pacs_entry              the entry for the receiver that a PACS needs: AE title, host, port
     studies                 ``on_study=``: reports each study that has come

@@ -102,15 +102,15 @@ class GetScu(Scu):
             message = f"receiver: give a Receiver(folder, port=None), not {type(receiver).__name__}"
             raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
         self._cancelled.clear()
-        run = receiver.begin_run()
+        run = receiver.runs.begin_run()
         try:
-            with receiver.row(AskedRow(RowId(run, 0), dict(identifier.keys), self.pacs.host)) as row:
+            with receiver.runs.row(AskedRow(RowId(run, 0), dict(identifier.keys), self.pacs.host)) as row:
                 result = self.get(
                     identifier, row, on_sub_operation=on_sub_operation, total_timeout=total_timeout, stop=stop
                 )
                 held = row.await_arrivals(0, 0).held
         finally:
-            receiver.end_run(run)
+            receiver.runs.end_run(run)
         result = _with_what_came(result, len(held))
         if on_completed:
             notify(on_completed, completed_event(result))

@@ -143,11 +143,29 @@ def _container_warning(own: str) -> str | None:
     )
 
 
+def reach_problem(pacs_host: str, host: str, *, is_known: bool) -> str | None:
+    """Return why a PACS may not reach a receiver; ``None`` if no reason is known.
+
+    Parameters
+    ----------
+    pacs_host, host
+        The host of the PACS, and the address at which the receiver listens.
+    is_known
+        Whether the user has given the address for the PACS, or it listens at none.
+    """
+    way = route(pacs_host)
+    if is_known or (way and way.is_direct):
+        return None
+    return _container_warning(own_address(host, pacs_host))
+
+
 class Entries(ABC):
     """The address of a receiver, and its entries for a PACS."""
 
-    #: The PACS that moves to it; the entries are for this PACS.
-    _pacs_host = ""
+    @property
+    @abstractmethod
+    def _pacs_host(self) -> str:
+        """The PACS that moves to it, for which the entries are; empty if there is none yet."""
 
     @property
     @abstractmethod
@@ -195,13 +213,6 @@ class Entries(ABC):
             host, other_port = advertised(self._advertise)
             return host, other_port or port
         return own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
-
-    def reach_problem(self, pacs_host: str) -> str | None:
-        """Return why a PACS may not reach the shown address; ``None`` if no reason is known."""
-        way = route(pacs_host)
-        if not self.listens or self._advertise or (way and way.is_direct):
-            return None
-        return _container_warning(self.address_for(pacs_host)[0])
 
     def as_destination(self) -> dict[str, tuple[str, int]]:
         """Return its AE title with host and port, for a rehearsal PACS on this machine; empty without a port."""

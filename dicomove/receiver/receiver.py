@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from typing import Final, Self
 
 import pandas as pd
@@ -15,18 +11,17 @@ import pandas as pd
 from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
-from dicomove.receiver.api import Durability, Flush, Held
+from dicomove.receiver.api import Flush
 from dicomove.receiver.pacs_entry import Entries
-from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
-from dicomove.receiver.placing import Existing, has_room
-from dicomove.receiver.rows import AskedRow, LocalRow, RowsInFlight, refused_table
+from dicomove.receiver.paths import DEFAULT_PATH
+from dicomove.receiver.placing import Existing
+from dicomove.receiver.rows import RowsInFlight, refused_table
+from dicomove.receiver.runs import FLUSH_S, RunsAtReceiver
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_quiet_period
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor
-from dicomove.store import InstanceReader, InstanceRecord, read_manifest
+from dicomove.store import read_manifest
 from dicomove.tls import TLS
-
-_FLUSH_S: Final = 120.0
 
 DISCREPANCY_COLUMNS: Final = ("row", "kind", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -145,12 +140,10 @@ class Receiver(Entries):
             tls=tls,
             advertise=advertise,
         )
-        self._numbers = itertools.count(1)
-        self._discrepancies: list[Mapping[str, object]] = []
         self._in_flight = RowsInFlight()
-        self._reading = threading.Lock()
-        self._reader: InstanceReader | None = None
         self._supervisor = Supervisor(settings.checked(), self._in_flight)
+        #: What a run asks of it.
+        self.runs = RunsAtReceiver(self._supervisor, self._in_flight, self.folder, self.quiet_period)
         self._watch = StudyWatch(self.folder, self.quiet_period, on_study) if on_study else None
 
     def __fspath__(self) -> str:
@@ -198,11 +191,6 @@ class Receiver(Entries):
         """The number of instances that no row had asked for. They are in quarantine."""
         return self._in_flight.unrequested
 
-    @property
-    def path_template(self) -> PathTemplate:
-        """The path of an instance, with the columns of the table that it names."""
-        return PathTemplate(self._supervisor.settings.path, takes_columns=True)
-
     def __repr__(self) -> str:
         if self._supervisor.closed:
             return f"Receiver({str(self.folder)!r}): closed"
@@ -225,10 +213,7 @@ class Receiver(Entries):
         problem = self._supervisor.close()
         if self._watch:
             self._watch.close()
-        with self._reading:
-            reader, self._reader = self._reader, None
-        if reader:
-            reader.close()
+        self.runs.close()
         if problem:
             warn(problem, ReceiverWarning)
 
@@ -249,7 +234,7 @@ class Receiver(Entries):
         ReceiverError
             The record cannot be read, or the latest files cannot be made durable.
         """
-        if not self._supervisor.closed and (problem := self.durability().problem):
+        if not self._supervisor.closed and (problem := self.runs.durability().problem):
             raise ReceiverError(problem)
         return read_manifest(self.folder)
 
@@ -264,7 +249,7 @@ class Receiver(Entries):
             ``SeriesInstanceUID``, ``SOPInstanceUID``. The `manifest` has the instances that arrived twice, or with
             different content.
         """
-        return pd.DataFrame(self._discrepancies, columns=list(DISCREPANCY_COLUMNS), dtype=object)
+        return pd.DataFrame(self.runs.discrepancies, columns=list(DISCREPANCY_COLUMNS), dtype=object)
 
     def flush(self) -> None:
         """Wait until everything that arrived is durable.
@@ -274,55 +259,10 @@ class Receiver(Entries):
         ReceiverError
             The disk refuses it, or it has lost a file since the last call.
         """
-        durable = self._supervisor.ask(Flush(_FLUSH_S, forgets=True))
+        durable = self._supervisor.ask(Flush(FLUSH_S, forgets=True))
         if problem := durable.problem or next((one.problem for one in durable.lost), None):
             raise ReceiverError(problem)
 
-    def durability(self) -> Durability:
-        """Wait until everything that arrived is durable; return what is not, and which files are lost."""
-        return self._supervisor.ask(Flush(_FLUSH_S))
-
-    def held(self, keys: Mapping[str, str]) -> Mapping[str, int]:
-        """Return the instances on disk with these unique keys: SOP Instance UIDs and sizes."""
-        return self._supervisor.ask(Held(keys))
-
-    def has_room(self) -> bool:
-        """Return whether the disk has more free than `min_free`, and takes a file. A folder that is gone has room."""
-        return has_room(self.folder, self._supervisor.settings.min_free)
-
-    def begin_run(self, pacs_host: str = "") -> int:
-        """Return the number of a new run, which its rows have.
-
-        Parameters
-        ----------
-        pacs_host
-            The PACS that is to move to the receiver: its entry is shown from now on.
-        """
-        self._supervisor.check_own()
-        if pacs_host and pacs_host != self._pacs_host:
-            self._pacs_host = pacs_host
-            if problem := self.reach_problem(pacs_host):
-                warn(problem, ReceiverWarning)
-        return next(self._numbers)
-
-    def heed(self, run: int, stops: Callable[[], int]) -> None:
-        """Wait only briefly for a process without a sign of life, once the user has asked to stop this run."""
-        self._supervisor.heed(run, stops)
-
-    def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
-        """Forget the rows of a run: instances that arrive for them now are unrequested. Keep the discrepancies."""
-        self._discrepancies = list(found)
-        self._in_flight.end_run(run)
-        with suppress(ReceiverError):  # the process is gone, and so are its rows
-            self._supervisor.end_run(run)
-
-    def row(self, asked: AskedRow) -> LocalRow:
-        """Return a row of a run at this receiver: enter it before its C-MOVE is sent."""
-        return LocalRow(self._supervisor, self._in_flight, self._records, self.quiet_period, asked)
-
-    def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        with self._reading:
-            if self._reader is None:
-                self._reader = InstanceReader(self.folder)
-                weakref.finalize(self, self._reader.close)
-            return self._reader.of(keys)
+    @property
+    def _pacs_host(self) -> str:
+        return self.runs.pacs_host

@@ -203,7 +203,7 @@ def check_path_columns(cohort: pd.DataFrame, receivers: Sequence[Receiver]) -> N
 
 def path_columns(receivers: Iterable[Receiver]) -> list[str]:
     """Return the names of columns in the paths of receivers."""
-    return list(dict.fromkeys(name for receiver in receivers for name in receiver.path_template.columns))
+    return list(dict.fromkeys(name for receiver in receivers for name in receiver.runs.path_template.columns))
 
 
 def _cells(table: pd.DataFrame) -> list[list[object]]:
@@ -271,7 +271,7 @@ def _refuse_alike(values: dict[str, list[str]], rows: Sequence[int], labels: Seq
 
 
 def _refuse_shared(receiver: Receiver, found: Sequence[Cells], rows: Sequence[int], labels: Sequence[object]) -> None:
-    template = receiver.path_template
+    template = receiver.runs.path_template
     seen: dict[str, int] = {}
     for row in rows:
         cells = {name: value for name, value in found[row] if name in template.columns}

@@ -316,7 +316,7 @@ class JournalWriter:
 
 def _flushed(receiver: Receiver) -> Durability:
     try:
-        return receiver.durability()
+        return receiver.runs.durability()
     except ReceiverError as error:
         return Durability(str(error))
 

@@ -94,6 +94,6 @@ def _studies(receiver: Receiver) -> Collection[str]:
 
 def _held(identifier: Identifier, receiver: Receiver, run: int) -> int:
     try:
-        return len(receiver.row(AskedRow(RowId(run, 0), dict(identifier.keys))).held())
+        return len(receiver.runs.row(AskedRow(RowId(run, 0), dict(identifier.keys))).held())
     except ReceiverError:  # its turn shows whether it is back
         return 0

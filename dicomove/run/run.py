@@ -167,7 +167,7 @@ class Run:
 
     def _move(self, started: RunStarted, done_before: Sequence[int]) -> None:
         for receiver, run in zip(self._settings.receivers, self._settings.runs, strict=True):
-            receiver.heed(run, self._stops)
+            receiver.runs.heed(run, self._stops)
         self._show(started)
         for event in self._state.results.finished(done_before):
             self._show(event)
@@ -193,7 +193,7 @@ class Run:
 
     def _end_at(self, number: int) -> None:
         receiver, run = self._settings.receivers[number], self._settings.runs[number]
-        receiver.end_run(run, self._state.results.discrepancies(number))
+        receiver.runs.end_run(run, self._state.results.discrepancies(number))
 
     def _end_at_archive(self) -> None:
         if self._settings.archive:
@@ -221,9 +221,11 @@ class Run:
         results, rows, has_journal = self._state.results, [], self._writer is not None
         for number, receiver in enumerate(self._settings.receivers):
             try:
-                durability = receiver.durability()
+                durability = receiver.runs.durability()
                 found = results.with_lost(durability.lost, number)
-                rows += [RowWithLosses(position, problem, receiver.held(keys)) for position, keys, problem in found]
+                rows += [
+                    RowWithLosses(position, problem, receiver.runs.held(keys)) for position, keys, problem in found
+                ]
             except ReceiverError as error:
                 return Flushed(str(error), has_journal=has_journal)
             if durability.problem:
@@ -324,7 +326,7 @@ class Run:
             self._reports.put(Probed(worked=worked))
 
     def _has_room(self) -> bool:
-        return all(receiver.has_room() for receiver in self._settings.receivers)
+        return all(receiver.runs.has_room() for receiver in self._settings.receivers)
 
 
 def _with_limits(pacs: Pacs) -> Pacs:

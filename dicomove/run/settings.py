@@ -63,7 +63,7 @@ class RunSettings:
             dict(task.cells),
             admits_others=not task.is_patient_unknown,
         )
-        return self.receivers[number].row(asked)
+        return self.receivers[number].runs.row(asked)
 
     def key(self, identifier: Identifier) -> Key:
         """Return the journal's key of an identifier: PACS, destination, level, unique keys, claims."""
@@ -81,7 +81,7 @@ class RunSettings:
         Secrets are not kept: if the archive is asked with TLS or as a user, ``ask`` is null.
         """
         if self.receivers:
-            return {"path": self.receivers[0].path_template.template}
+            return {"path": self.receivers[0].runs.path_template.template}
         if self.archive is None:
             return {}
         ask = self.archive.ask
@@ -122,7 +122,7 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
         titles = (archive.ae_title if archive else ae_title(_named(destination), "destination"),)
     # C-GET connects to no receiver.
     peer = "" if options.method == "get" else pacs.host
-    runs = tuple(receiver.begin_run(peer) for receiver in receivers)
+    runs = tuple(receiver.runs.begin_run(peer) for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, options.total_timeout, options.verify, archive)
 
 
