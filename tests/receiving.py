@@ -23,7 +23,7 @@ from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 import dicomove as dm
-from dicomove.dimse.data_sets import data_set_offset
+from dicomove.dimse.data_sets import data_set_offset, file_head
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import Listener, storing
@@ -113,6 +113,23 @@ def row(result: pd.DataFrame, *columns: str) -> tuple[object, ...]:
     assert len(result) == 1
     values = result[list(columns)].astype(object).iloc[0]
     return tuple(None if pd.isna(value) else value for value in values)
+
+
+def columns(result: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
+    """The rows of some columns, with None for what is null."""
+    cells = result[list(names)].astype(object)
+    return list(cells.where(cells.notna(), None).itertuples(index=False, name=None))
+
+
+def values(result: pd.DataFrame, *names: str) -> list[list[object]]:
+    """The cells of some columns, with None for what is null."""
+    found = result[list(names)].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
+def as_file(one: Instance) -> bytes:
+    """The file that a receiver makes of an instance."""
+    return file_head(one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax) + one.read()
 
 
 def send(receiver: dm.Receiver, *instances: Instance, called: str = "", calling: str = "PEER") -> list[int]:

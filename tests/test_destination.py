@@ -25,6 +25,7 @@ from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.user import User
 from tests import receiving, servers
+from tests.receiving import columns
 from tests.servers import Orthanc
 
 pytestmark = pytest.mark.timeout(90)
@@ -87,11 +88,6 @@ def rehearsal(second: Second, *present: Fault, **options: Any) -> Iterator[dm.Pa
 
 def move(table: pd.DataFrame, pacs: dm.Pacs, destination: dm.Destination, **options: Any) -> pd.DataFrame:
     return dm.move(table, pacs, destination, **{"progress": False, **options})
-
-
-def columns(result: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
-    cells = result[list(names)].astype(object)
-    return list(cells.where(cells.notna(), None).itertuples(index=False, name=None))
 
 
 #: One study of eight series.

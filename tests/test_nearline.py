@@ -13,6 +13,7 @@ from dicomove.run.cells import RowCells, slowest
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.words import SLOW
 from tests import receiving, servers
+from tests.receiving import columns
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -25,11 +26,6 @@ TABLE = pd.DataFrame({"StudyInstanceUID": UIDS}, index=list("abcd"))
 def rehearsal(receiver: dm.Receiver | None = None, **options: object) -> RehearsalPacs:
     fault = faults.ReportsNearline(studies=ON_TAPE, **options)  # type: ignore[arg-type]  # as the caller says
     return RehearsalPacs(SOURCE, [fault], destinations=receiver.as_destination() if receiver else {})
-
-
-def columns(result: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
-    cells = result[list(names)].astype(object)
-    return list(cells.where(cells.notna(), None).itertuples(index=False, name=None))
 
 
 def found(pacs: dm.Pacs) -> pd.DataFrame:

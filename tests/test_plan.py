@@ -25,6 +25,7 @@ from dicomove.testing.archive import Archive
 from dicomove.testing.associations import Listener
 from dicomove.testing.faults.base import FindFault, Refuse, Request
 from tests import receiving, servers
+from tests.receiving import values
 from tests.servers import Here
 
 pytestmark = pytest.mark.timeout(60)
@@ -38,12 +39,6 @@ LEVELS = ["PATIENT", "STUDY", "SERIES", "IMAGE"]
 
 def plan(table: pd.DataFrame, pacs: dm.Pacs, *arguments: object, **options: object) -> pd.DataFrame:
     return dm.plan(table, pacs, *arguments, **{"progress": False, **options})  # type: ignore[arg-type]  # as they are given
-
-
-def values(planned: pd.DataFrame, *names: str) -> list[list[object]]:
-    """The cells of some columns, with None for what is null."""
-    found = planned[list(names)].astype(object)
-    return found.where(found.notna(), None).to_numpy().tolist()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from dicomove.testing.images import instance_uid, series_uid, study_uid
 from dicomove.testing.rehearsal import demo_cohort
 from tests import servers
 from tests.conftest import LONG
+from tests.receiving import row
 from tests.servers import CT_ONLY, DESTINATION, DOWN, GATE, Gate, Server, Store
 
 pytestmark = pytest.mark.timeout(40)
@@ -33,13 +34,6 @@ def studies(*accessions: str) -> pd.DataFrame:
 
 def move(table: pd.DataFrame, server: Server, destination: str = DESTINATION, **options: object) -> pd.DataFrame:
     return dm.move(table, server.pacs, destination, progress=False, **options)  # type: ignore[arg-type]
-
-
-def row(result: pd.DataFrame, *columns: str) -> tuple[object, ...]:
-    """The only row, with None for what is null."""
-    assert len(result) == 1
-    values = result[list(columns)].astype(object).iloc[0]
-    return tuple(None if pd.isna(value) else value for value in values)
 
 
 def through(server: Server, relay: servers.Relay) -> dm.Pacs:

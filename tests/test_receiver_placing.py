@@ -24,7 +24,6 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 import dicomove as dm
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
-from dicomove.dimse.data_sets import file_head
 from dicomove.errors import SparingLog
 from dicomove.events import Arriving, Event
 from dicomove.testing import Synthetic, faults
@@ -32,7 +31,7 @@ from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
 from tests import receiving, servers
-from tests.receiving import instance
+from tests.receiving import as_file, instance
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -197,10 +196,6 @@ def test_both_are_kept(tmp_path: Path) -> None:
     assert sorted(manifest["times_received"]) == [1, 2, 2]
     assert manifest["SOPInstanceUID"].tolist() == ["1.2.3.4.5"] * 3
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
-
-
-def as_file(one: Instance) -> bytes:
-    return file_head(one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax) + one.read()
 
 
 @pytest.mark.parametrize("mine", [OTHER, instance(uid="1.2.9")], ids=["other bytes", "another instance"])

@@ -17,7 +17,6 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 import dicomove as dm
-from dicomove.dimse.data_sets import file_head
 from dicomove.processes import Process
 from dicomove.receiver import process, recovery
 from dicomove.receiver.paths import DEFAULT
@@ -26,7 +25,7 @@ from dicomove.store.instances import InstanceIndex
 from dicomove.store.ownership import owned
 from dicomove.testing.archive import Instance
 from tests import receiving, servers
-from tests.receiving import instance
+from tests.receiving import as_file, instance
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,10 +39,6 @@ def put(folder: Path, name: str, content: Instance | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else as_file(content))
     return path
-
-
-def as_file(one: Instance) -> bytes:
-    return file_head(one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax) + one.read()
 
 
 def was_killed(folder: Path) -> None:

@@ -19,6 +19,7 @@ from dicomove.results import Row, result_table
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.rehearsal import RunningPacs
 from tests import receiving
+from tests.receiving import values
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -44,11 +45,6 @@ def results(*rows: tuple[Any, str | None, str, dict[str, Any]], **more: list[obj
     )
     known = [{name: value for name, value in row[3].items() if name != "matches"} for row in rows]
     return result_table(found, [Row(outcome=row[2], **extra) for row, extra in zip(rows, known, strict=True)])  # type: ignore[arg-type]  # a word
-
-
-def values(table: pd.DataFrame, *names: str) -> list[list[object]]:
-    found = table[list(names)].astype(object)
-    return found.where(found.notna(), None).to_numpy().tolist()
 
 
 def whole(number: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Also: several C-MOVEs, one after the other or side by side, as one result; and w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final, Literal, get_args
@@ -87,7 +87,7 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
         return last
     word = next((result for result in results if result.outcome != "complete"), last)
     counts = Counts(
-        **{name: _sum(results, name) for name in ("total", "completed", "failed", "warning", "remaining")},
+        **{name: count_of_all(results, name) for name in ("total", "completed", "failed", "warning", "remaining")},
         at_end=all(result.evidence.counts.at_end for result in results),
     )
     failed = tuple(uid for result in results for uid in result.failed_sop_instance_uids)
@@ -150,7 +150,8 @@ def _asks(identifier: Identifier, missing: Listed, depth: Depth) -> Iterator[Ide
             yield Identifier("IMAGE", identifier.query_model, (*whole.keys, ("SOPInstanceUID", listed)))
 
 
-def _sum(results: Sequence[MoveResult], name: str) -> int | None:
+def count_of_all(results: Iterable[object], name: str) -> int | None:
+    """Return the sum of a count of several results or responses; ``None`` if none has it."""
     known = [value for result in results if (value := getattr(result, name)) is not None]
     return sum(known) if known else None
 

@@ -16,13 +16,14 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
 from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed, number_sent_by
-from dicomove.run.narrowing import asks, in_series, is_refused, side_by_side
+from dicomove.run.narrowing import asks, count_of_all, in_series, is_refused, side_by_side
 from dicomove.run.questions import Listed
 from dicomove.run.requests import Task
 
@@ -181,11 +182,7 @@ class Split:
         """Return the event of the whole row for a pending response of one part: the counts are sums."""
         self._responses[part.identifier] = event
         latest = list(self._responses.values())
-
-        def added(name: str) -> int | None:
-            known = [count for one in latest if (count := getattr(one, name)) is not None]
-            return sum(known) if known else None
-
+        added = partial(count_of_all, latest)
         done = sum(added(name) or 0 for name in ("completed", "failed", "warning"))
         return SubOperationEvent.of(
             total=self._instances,
