@@ -174,7 +174,7 @@ def find(
         own got another name in the table.
     FindWarning
         Answers were left out because they do not fit their row; or rows were asked by fewer keys than the table has; or
-        a row that names one patient or one accession number matches studies of several patients; or the PACS does not
+        a row that names one patient, study or UID matches studies of several patients; or the PACS does not
         return the IssuerOfPatientID that a row names.
     InterruptedWarning
         The search was interrupted. The table has the matches so far.
