@@ -229,3 +229,23 @@ def test_a_stop_between_two_c_moves_keeps_what_came_and_what_was_sent(tmp_path: 
         assert row["received"] == len(receiver.manifest())
     assert row["outcome"] == "cancelled"
     assert row["attempts"] == 2 + row["received"] - 4, "the study, the list, and each instance"
+
+
+@dataclass(frozen=True)
+class StudiesFail(faults.SomeFail):
+    """Some instances fail if a whole study is asked for."""
+
+    def concerns(self, request: Request) -> bool:
+        return super().concerns(request) and request.level == "STUDY"
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.CohortWarning")
+def test_what_another_row_of_the_study_brought_meanwhile_is_not_asked_for_again(tmp_path: Path) -> None:
+    of_study = [one for one in SOURCE.instances_of_all() if one.study_instance_uid == FIRST]
+    series = list(dict.fromkeys(one.series_instance_uid for one in of_study))
+    table = pd.DataFrame({"StudyInstanceUID": [FIRST] * 3, "SeriesInstanceUID": ["", *series]})
+    results, attempts = pull(tmp_path, StudiesFail(), table=table, retry=dm.Retry(attempts=2, wait=4))
+    assert results["outcome"].tolist() == ["complete"] * 3
+    assert results["received"].tolist() == [6, 3, 3]
+    assert results["attempts"].tolist() == [1, 1, 1]
+    assert attempts["sent"].sum() == 3

@@ -165,12 +165,13 @@ class MoveWorker:
             return self._at_archive(as_believed(task.unverified.result), task, self._archive)
         if task.unverified:
             return verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
-        missing = task.missing
-        if task.look_first and (at_receiver or self._archive):
+        missing = _still_missing(task.missing, at_receiver)
+        all_came = bool(task.missing) and not missing
+        if (task.look_first or all_came) and (at_receiver or self._archive):
             looked = self._look_first(task, at_receiver)
             if isinstance(looked, OnDisk):
                 return looked
-            missing = looked
+            missing = looked if task.look_first else looked or task.missing
         if (task.missing or task.look_first) and (listed := self._missing(task, missing)):
             return listed
         if missing:
@@ -263,6 +264,14 @@ class MoveWorker:
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(received, len(task.patients), task.other_person))
         return OnDisk(row._replace(advice=advice), received, task.other_person)
+
+
+def _still_missing(missing: Listed | None, at_receiver: RowAtReceiver | None) -> Listed | None:
+    """Return the missing instances without those that another row of the study has brought meanwhile."""
+    if not missing or at_receiver is None:
+        return missing
+    held = at_receiver.held()
+    return {uid: series for uid, series in missing.items() if uid not in held}
 
 
 def _defect(error: Exception, attempt: AttemptMoves | None) -> Lost:
