@@ -80,7 +80,7 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
     told = [of_surplus(evidence), of_short_list(evidence)]
-    told += [rivals(evidence.patients), of_other_person(evidence.other_person)]
+    told += [rivals(evidence.patients), of_other_person(evidence.other_person) if evidence.sent else ""]
     if (evidence.unverified or evidence.unanswered) and verdict.outcome in RESTS_ON_C_FIND:
         told = [*(one.why for one in (evidence.unverified, evidence.unanswered) if one), *told]
     return replace(verdict, advice=sentences(verdict.advice or "", *told)) if any(told) else verdict
