@@ -159,6 +159,8 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
         ({"variable": ["age", "AccessionNumber"], "value": ["50", "A1"]}, "The cells of 'variable' name keys (Acc"),
         ({"field_name": ["exam_date", "accession"]}, "name keys (StudyDate, AccessionNumber)"),
         ({"version": ["1.2.840", "10.20.30.40"]}, None),
+        ({"entropy": ["4.123456789012345", "0.4567890123456789"]}, None),
+        ({"scanned": ["2024.01.05.10.30", "2024.02.17.11.45"]}, None),
         ({"exam": ["1.2.840.113619.2.55.3", "see the letter"]}, None),
         ({"FrameOfReferenceUID": ["1.2.840.113619.2.55.3"] * 2}, None),  # it is known, and another UID
         ({"AccessionNumber": ["A1", "A2"], "exam": ["1.2.840.113619.2.55.3"] * 2}, None),

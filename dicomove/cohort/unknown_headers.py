@@ -107,6 +107,8 @@ _SEPARATORS: Final = re.compile(r"[.:/|()\[\]]|^0?x(?=[0-9a-fA-F]{8}$)")
 _NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy]|_left|_right)")
 #: UIDs of images are longer than versions and addresses of computers.
 _SHORTEST_UID: Final = 14
+#: A UID has one of three roots. Measured values and dates with points have others, or only one point.
+_ROOT: Final = re.compile(r"[012]\.[0-9]+\.")
 #: A long table repeats the names of its keys within few rows.
 _FIRST_ROWS: Final = 1000
 #: A label that looks like a value: in a file without a header, the first row may name a patient.
@@ -210,7 +212,8 @@ def _is_word(cell: object) -> bool:
 def _are_uids(cells: Iterable[object]) -> bool:
     filled = [cell for cell in islice(cells, _FIRST_ROWS) if not is_blank(cell)]
     return bool(filled) and all(
-        isinstance(cell, str) and len(cell) >= _SHORTEST_UID and is_uid(cell.strip()) for cell in filled
+        isinstance(cell, str) and len(cell) >= _SHORTEST_UID and _ROOT.match(cell.strip()) and is_uid(cell.strip())
+        for cell in filled
     )
 
 
