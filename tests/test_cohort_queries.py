@@ -400,6 +400,16 @@ def test_an_unmatched_row_of_find_lacks_no_uid_that_its_neighbours_got() -> None
     assert not any(isinstance(query, IdentifierError) for query in find_queries(table, partial_keys="refuse"))
 
 
+def test_a_patient_of_find_needs_no_birth_date_beside_the_patient_id() -> None:
+    """The PACS knows none, and the user asked for other patients by theirs."""
+    table = pd.concat([found(PatientID=["7"], PatientBirthDate=[day]) for day in ("19500101", "")], ignore_index=True)
+    queries = find_queries(table.assign(asked_by="PatientName, PatientBirthDate"), partial_keys="refuse")
+    assert [query.blank for query in queries if isinstance(query, Query)] == [(), ()]
+    _, fewer = find_queries(table.assign(asked_by="PatientBirthDate, IssuerOfPatientID"))
+    assert isinstance(fewer, Query)
+    assert fewer.blank == ("IssuerOfPatientID",)
+
+
 @pytest.mark.parametrize(
     ("columns", "named"),
     [

@@ -92,14 +92,21 @@ def find_queries(
         *(prepared_cells(cells, known) for cells, given in zip(rows, from_pacs, strict=True) if not given)
     )
     return [
-        query if given and _has_uid(query) else with_blank_keys(query, filled, refuse=partial_keys == "refuse")
+        with_blank_keys(query, filled - _needless(query, filled) if given else filled, refuse=partial_keys == "refuse")
         for query, given in zip(queries, from_pacs, strict=True)
     ]
 
 
-def _has_uid(query: Query | IdentifierError) -> bool:
-    """Tell whether a row of `find` still has its UID: the user may have removed it."""
-    return isinstance(query, Query) and query.is_by_uid
+def _needless(query: Query | IdentifierError, filled: set[str]) -> set[str]:
+    """Return the keys that a row of `find` can lack: all with its UID, which the user may have removed.
+
+    Without it, the PatientID that the PACS has told names the patient, even if the PACS knows no birth date.
+    """
+    if isinstance(query, IdentifierError):
+        return set()
+    if query.is_by_uid:
+        return filled
+    return {"PatientName", "PatientBirthDate", "PatientSex"} if "PatientID" in query.asked_by else set()
 
 
 def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:
