@@ -98,6 +98,14 @@ def test_two_patients_of_one_study_instance_uid_are_told(pacs: Archive, level: s
     assert not one["advice"].str.contains("2 different PatientIDs").any()
 
 
+def test_two_spellings_of_one_patient_id_in_a_study_need_no_word(pacs: Archive) -> None:
+    study = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1"}
+    here = pacs(JOHN | study, JOHN | study | {"PatientID": "000123"}, JOHN | study | {"PatientID": "123^^^A"})
+    found = dm.find(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), here, level="IMAGE", progress=False)
+    assert found["PatientID"].nunique() == 3
+    assert found["advice"].isna().all()
+
+
 def test_two_patients_of_one_name_are_told_in_patient_root(pacs: Archive) -> None:
     here, cohort = pacs(JOHN, JOHN | {"PatientID": "789"}), pd.DataFrame({"PatientName": ["DOE^JOHN"]})
     with pytest.warns(dm.errors.FindWarning, match="more than one patient"):

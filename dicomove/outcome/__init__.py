@@ -51,6 +51,7 @@ from dicomove.outcome.patients import (
     is_alike,
     is_other_birth_date,
     is_other_number,
+    minority,
     spelling,
     stripped,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "is_other_birth_date",
     "is_other_number",
     "judge",
+    "minority",
     "of_other_person",
     "remarks",
     "reports_success",

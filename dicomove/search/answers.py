@@ -19,6 +19,7 @@ from dicomove.cohort import (
     plain_text,
     unsafe,
 )
+from dicomove.outcome import minority
 
 _ADVICE_ON_PATIENTS: Final = {
     "PatientID": "keep those of the patient that the row means, or name PatientID, too",
@@ -149,10 +150,11 @@ def unproven(answer: Mapping[str, object], checks: Sequence[tuple[str, str]]) ->
     return [(name, value) for name, value in named if is_blank(answer.get(name))]
 
 
-def several_patients(found: Sequence[Mapping[str, object]]) -> str | None:
+def several_patients(found: Sequence[Mapping[str, object]], *, by_uid: bool = False) -> str | None:
     """Return a sentence if the matches of one row seem to belong to different patients, or None.
 
-    In an archive for several sites, patients of different sites may share an accession number, or a PatientID.
+    In an archive for several sites, patients of different sites may share an accession number, or a PatientID. The
+    images of one UID may have the PatientID in several spellings.
 
     Examples
     --------
@@ -160,11 +162,14 @@ def several_patients(found: Sequence[Mapping[str, object]]) -> str | None:
     'The matches have 2 different PatientIDs: keep those of the patient that the row means, or name PatientID, too.'
     >>> several_patients([{"PatientID": "7", "PatientBirthDate": "19500101"}, {"PatientID": "7"}]) is None
     True
+    >>> several_patients([{"PatientID": "7"}, {"PatientID": "007"}], by_uid=True) is None
+    True
     """
     for name, advice in _ADVICE_ON_PATIENTS.items():
-        values = {str(match.get(name) or "").strip(EDGES) for match in found} - {""}
-        if len(values) > 1:
-            return f"The matches have {len(values)} different {name}s: {advice}."
+        values = [str(match.get(name) or "").strip(EDGES) for match in found]
+        different = len({*values} - {""})
+        if different > 1 and not (by_uid and name == "PatientID" and not minority(values)):
+            return f"The matches have {different} different {name}s: {advice}."
     return None
 
 

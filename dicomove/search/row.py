@@ -168,7 +168,7 @@ class Search:
         self, query: Query, found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]
     ) -> Answer:
         """Return the answer, without the keys that only distinguish patients."""
-        several = several_patients(found) if query.names_one_patient else None
+        several = several_patients(found, by_uid=query.is_by_uid) if query.names_one_patient else None
         notes = [*notes, OF_ANY_SITE if is_of_any_site(query, found) else None, several]
         named = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
         extra = {*PATIENT_KEYS}.difference(self._wanted, named)
