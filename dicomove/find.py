@@ -31,7 +31,7 @@ from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, Identif
 from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
-from dicomove.pacs import Pacs
+from dicomove.pacs import Pacs, check_pacs
 from dicomove.search import (
     Answer,
     Choice,
@@ -190,6 +190,7 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
+    check_pacs(pacs)
     settings = SearchSettings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     names = checked_loose(loose)

@@ -14,7 +14,7 @@ from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
-from dicomove.pacs import Pacs
+from dicomove.pacs import Pacs, check_pacs
 from dicomove.run import (
     MoveDestination,
     MoveOptions,
@@ -222,6 +222,7 @@ def _prepared(
     query_model: str,
     options: MoveOptions,
 ) -> PreparedRun:
+    check_pacs(pacs)
     table = without_digests_of_others(own_copy(table), pacs.address)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options.of(options)

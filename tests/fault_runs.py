@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
+from dicomove.cohort import with_digests
 from dicomove.dimse.data_sets import data_set_offset
 from dicomove.errors import DicomoveWarning
 from dicomove.events import Event, SubOperationEvent
@@ -270,6 +271,11 @@ def given(rehearsal: Rehearsal) -> pd.DataFrame:
 def _move(
     rehearsal: Rehearsal, found: pd.DataFrame, pacs: Pacs, destination: str | Receiver, **how: Any
 ) -> pd.DataFrame:
+    found = found.copy()
+    # The PACS of each trial has an address of its own; a user finds and moves at one.
+    found.attrs["dicomove.told_by"] = with_digests(found.head(0), "STUDY", told_by=pacs.address).attrs[
+        "dicomove.told_by"
+    ]
     progress = _interrupter() if rehearsal.interrupt else False
     # A journal would have the next fault skip what this one completed.
     return move(found, pacs, destination, journal=False, progress=progress, **rehearsal.arguments, **how)

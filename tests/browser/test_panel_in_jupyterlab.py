@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 # A browser and a JupyterLab take minutes to start beside other work.
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
+FOUND_THERE = """
+there = dm.Pacs({address!r})
+found = dm.find(pd.DataFrame({{"PatientID": ["SYN*"]}}), there, progress=False)
+print(len(found), "there")
+"""
 MOVE = 'results = dm.move(studies, pacs, "REHEARSAL_STORE")'
 
 
@@ -66,7 +71,8 @@ def test_the_stop_button_gives_the_table_so_far(notebook: Notebook, pictures: Pa
     # The fifth study takes 20 s: the stop button always meets it under way.
     fifth = list(STUDIES.instances_of_all())[20].study_instance_uid
     with RehearsalPacs(STUDIES, [faults.Latency(seconds=4, studies=(fifth,))]) as pacs:
-        cell = notebook.run(MOVE.replace("pacs", f"dm.Pacs({pacs.address!r})"))
+        notebook.run(FOUND_THERE.format(address=pacs.address)).prints("12 there").ended()
+        cell = notebook.run(MOVE.replace("studies, pacs", "found, there"))
         until(lambda: rows_done(cell) >= 4, "four rows")
         notebook.press_stop()
         cell.ended().says("stopped", "not attempted", "1 cancelled")
