@@ -115,7 +115,7 @@ def test_thousands_that_the_column_proves(tmp_path: Path, cells: list[str], expe
     assert f"row 0, completed: {cells[0]} was read as {expected[0]}" in said
 
 
-@pytest.mark.parametrize("other", ["5", "7.000", "7,000", "7,001", "1.2345"])
+@pytest.mark.parametrize("other", ["5", "7.000", "7,000", "7,001", "1.2345", "0.125"])
 def test_thousands_that_may_be_decimals_are_refused(tmp_path: Path, other: str) -> None:
     with pytest.raises(CohortError, match="row 0, completed: the cell is not a whole number, or its mark may separate"):
         dm.read_results(write(tmp_path, HEADER, changed(completed="12.000"), changed(completed=other)))

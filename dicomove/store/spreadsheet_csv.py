@@ -25,8 +25,8 @@ from dicomove.errors import CohortError, CohortWarning, warn
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'\A"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
-#: Thousands, or three decimals.
-_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:(?:\.[0-9]{3})+|(?:,[0-9]{3})+)")
+#: Thousands, or three decimals; 0.125 has only decimals.
+_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:(?:\.[0-9]{3})+|(?:,[0-9]{3})+)")
 _SHORT: Final = re.compile(r"[0-9]{1,3}")
 #: Not 1.000 and 1,000, which may be a thousand.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+(?:[.,](?!000\Z)0+)?")
