@@ -209,3 +209,10 @@ def test_an_answer_is_read_in_the_transfer_syntax_that_its_first_element_shows(
     assert match["StudyInstanceUID"] == "1.2.3"
     assert match["Rows"] == "515"
     assert match.get("PatientID", "X") == "X"
+
+
+def test_another_vr_than_usual_speaks_for_no_other_transfer_syntax() -> None:
+    """A value of 64 KiB has the VR UN (PS3.5 6.2.2)."""
+    long = struct.pack("<HH2sHI", 0x0008, 0x0058, b"UN", 0, 1 << 16) + bytes(1 << 16)
+    patient = struct.pack("<HH2sH", 0x0010, 0x0020, b"LO", 2) + b"17"
+    assert raw_elements(long + patient, ExplicitVRLittleEndian)["PatientID"].value == b"17"

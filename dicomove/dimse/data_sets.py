@@ -215,7 +215,8 @@ def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
 def _found_syntax(data: bytes, transfer_syntax: str) -> str:
     """Return the transfer syntax of an identifier: the negotiated one, unless its first element shows another one.
 
-    An element shows Explicit VR by the VR that belongs to its tag: as a length, these bytes would be too long.
+    An element shows Explicit VR by the VR that belongs to its tag: as a length, these bytes would be too long. Other
+    letters than those of this VR speak for no other transfer syntax: a long value has the VR UN (PS3.5 6.2.2).
     """
     if len(data) < _HEADER_BYTES:
         return transfer_syntax
@@ -226,7 +227,8 @@ def _found_syntax(data: bytes, transfer_syntax: str) -> str:
         return transfer_syntax if is_implicit else ExplicitVRLittleEndian
     if vr == _vr(big) and not is_implicit:
         return ExplicitVRBigEndian
-    return ImplicitVRLittleEndian if is_implicit and _vr(little) else transfer_syntax
+    has_letters = vr.isalpha() and vr.isupper()
+    return ImplicitVRLittleEndian if is_implicit and _vr(little) and not has_letters else transfer_syntax
 
 
 def _vr(tag: int) -> str:
