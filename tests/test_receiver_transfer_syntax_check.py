@@ -139,6 +139,8 @@ def test_no_file_that_pydicom_brings_contradicts_itself_but_one(path: Path) -> N
         ("1.2.840.10008.5.1.4.1.1.88.11", False),
         ("1.2.840.10008.5.1.4.1.1.11.1", False),
         ("1.2.840.113619.4.30", False),
+        ("1.2.840.113619.4.030", False),
+        ("not a UID", False),
         ("", False),
     ],
 )

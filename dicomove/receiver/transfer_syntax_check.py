@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+from pydicom import config
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 PixelData = Literal["none", "native", "encapsulated", "other"]
@@ -92,7 +93,7 @@ def without_pixel_data(sop_class: str, content: Content) -> str | None:
     >>> without_pixel_data("1.2.840.10008.5.1.4.1.1.2", Content(b""))
     'the data set is of CT Image Storage, and has no pixel data'
     """
-    name = UID(sop_class).name
+    name = UID(sop_class, config.IGNORE).name
     is_lacking = content.pixel_data == "none" and "Image Storage" in name
     return f"the data set is of {name}, and has no pixel data" if is_lacking else None
 
