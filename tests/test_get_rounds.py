@@ -98,6 +98,23 @@ def test_videos_are_asked_for_first_where_there_may_be_some() -> None:
     assert played[2:4] == [[(video, [uid.MPEG4HP41])], [(video, [uid.MPEG2MPML])]]
 
 
+def test_rounds_go_on_once_another_syntax_has_brought_something() -> None:
+    """The first context decides then: an image beside a video may be in any syntax."""
+    classes = uid.VideoEndoscopicImageStorage, uid.VLEndoscopicImageStorage
+    rounds, played = Rounds(classes), list[Contexts]()
+    while (contexts := rounds.next()) is not None:
+        played.append(contexts)
+        rounds.ended([(one, syntaxes[0]) for one, syntaxes in contexts], brought=contexts[0][1] == [uid.MPEG4HP41])
+    assert (classes[1], [EVERY[-1]]) in played[-1]
+
+
+def test_images_beside_videos_have_their_rounds_too() -> None:
+    classes = uid.VideoEndoscopicImageStorage, uid.VLEndoscopicImageStorage
+    accepts = [(one, syntax) for one in classes for syntax in EVERY]
+    played = rounds_of(Rounds(classes), accepts, brings=False)
+    assert [(uid.VLEndoscopicImageStorage, [JPEG])] in [contexts[-1:] for contexts in played]
+
+
 # ---------------------------------------------------------------------------------------------------- real servers
 
 

@@ -62,7 +62,8 @@ _STORED_SYNTAXES: Final = (
 _VIDEOS: Final = frozenset(
     {uid.VideoEndoscopicImageStorage, uid.VideoMicroscopicImageStorage, uid.VideoPhotographicImageStorage}
 )
-_OF_VIDEO: Final = tuple(one for one in _STORED_SYNTAXES if "MPEG" in one.name or "HEVC" in one.name)
+#: The usual ones. All of them would leave no round for the images beside the videos.
+_OF_VIDEO: Final = (uid.MPEG4HP41, uid.MPEG2MPML, uid.MPEG2MPHL, uid.MPEG4HP41BD)
 
 #: The SOP classes to propose if those of the study are unknown.
 COMMON_CLASSES: Final = (
@@ -108,7 +109,7 @@ COMMON_CLASSES: Final = (
     uid.GeneralECGWaveformStorage,
 )
 Contexts = list[tuple[str, Sequence[str]]]
-#: Rounds in a row with another syntax first that bring nothing: the PACS fails for another reason then.
+#: Rounds with another syntax first that bring nothing, if none brings anything: the PACS fails for another reason then.
 _MOST_IN_VAIN: Final = 8
 #: A PACS writes each of them in every other.
 _UNCOMPRESSED = {
@@ -163,6 +164,7 @@ class Rounds:
         self._proposed: set[tuple[str, str]] = set()
         self._were_first: set[tuple[str, str]] = set()
         self._in_vain = 0
+        self._depends_on_syntax = False
 
     @property
     def has_further_classes(self) -> bool:
@@ -177,7 +179,7 @@ class Rounds:
     def next(self) -> Contexts | None:
         """Return the next proposal, or ``None`` after all of them."""
         contexts = self._of_further_classes() or self._of_classes_not_named() or self._not_yet_alone()
-        if not contexts and self._in_vain < _MOST_IN_VAIN:
+        if not contexts and (self._depends_on_syntax or self._in_vain < _MOST_IN_VAIN):
             contexts = self._not_yet_first()
             self._in_vain += 1
         self._proposed |= {(sop_class, syntaxes[0]) for sop_class, syntaxes in contexts if len(syntaxes) == 1}
@@ -185,7 +187,7 @@ class Rounds:
 
     def ended(self, contexts: Iterable[tuple[str, str]], *, brought: bool) -> None:
         """Note what the PACS accepted in a round, in the order of the contexts, and whether instances came."""
-        self._in_vain = 0 if brought else self._in_vain
+        self._depends_on_syntax |= brought and self._in_vain > 0
         first: dict[str, str] = {}
         for sop_class, syntax in contexts:
             self.accepted[sop_class, syntax] = None
