@@ -350,6 +350,23 @@ def test_instances_are_waited_for_after_a_broken_association(order: Exception, s
     assert time.monotonic() - started >= _LONG_QUIET_S / 3
 
 
+@dataclass(frozen=True)
+class BreaksEach(Fault):
+    """The association of each C-MOVE is aborted."""
+
+    def on_request(self, request: Request) -> None:  # noqa: ARG002 (as in `Fault`)
+        raise Abort
+
+
+def test_a_pacs_that_breaks_each_association_is_waited_for_once(slow: dm.Receiver) -> None:
+    source = fresh(studies=4)
+    with receiving.pacs(slow, BreaksEach(), source=source) as pacs:
+        started = time.monotonic()
+        result = receiving.move(receiving.studies(source, 4), pacs, slow, retry=None)
+    assert (result["outcome"] == "interrupted").all()
+    assert _LONG_QUIET_S <= time.monotonic() - started < 3 * _LONG_QUIET_S
+
+
 def test_late_instances_count_if_the_run_goes_on(tmp_path: Path) -> None:
     """The first row's instances come while the second one is moved."""
     source = fresh(studies=2)

@@ -60,7 +60,8 @@ def reconcile(
     several
         Whether the result is of several C-MOVEs, whose outcome has to be judged anew.
     may_come_later
-        Whether instances may still come. With C-GET they cannot: its one association has ended.
+        Whether instances may still come. With C-GET they cannot: its one association has ended. A PACS that breaks
+        each association off need not be waited for each time.
 
     Raises
     ------
@@ -210,12 +211,17 @@ def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int |
 
     A PACS that broke the association off may go on sending all that it was asked for.
     """
-    broke_off = evidence.status is None and evidence.problem in _BROKEN_OFF and not evidence.cancelled
+    broke_off = is_broken_off(evidence)
     if not (broke_off or reports_success(evidence)):
         return evidence.counts.moved or 0
     announced = evidence.counts.total if broke_off else evidence.counts.moved
     known = [number for number in (expected_in_table, announced) if number is not None]
     return max(known) if known else None
+
+
+def is_broken_off(evidence: Evidence) -> bool:
+    """Whether the association ended without an answer, and not by a stop or a time limit of ours."""
+    return evidence.status is None and evidence.problem in _BROKEN_OFF and not evidence.cancelled
 
 
 def may_be_coming(evidence: Evidence) -> int:

@@ -32,7 +32,7 @@ from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined, side_by_side
 from dicomove.run.patients import compared
 from dicomove.run.questions import Listed
-from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
+from dicomove.run.reconciliation import as_named, is_broken_off, reconcile, remarks_on, verify_again
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
@@ -59,6 +59,7 @@ class MoveWorker:
         self._settings, self._channel = settings, channel
         archive = settings.archive
         self._archive = ArchiveAtDestination(archive, channel.stop) if archive else None
+        self._waited_in_vain = False
         self._use(settings.pacs)
 
     def _use(self, pacs: Pacs) -> None:
@@ -206,7 +207,8 @@ class MoveWorker:
         named = as_named(result, patients, task.other_person)
         if self._archive:
             return self._at_archive(named, task, self._archive)
-        return reconcile(
+        is_broken = is_broken_off(named.evidence)
+        moved = reconcile(
             named,
             task.identifier,
             task.expected,
@@ -214,8 +216,11 @@ class MoveWorker:
             at_receiver,
             missing=missing,
             several=several,
-            may_come_later=task.method == "move",
+            may_come_later=task.method == "move" and not (is_broken and self._waited_in_vain),
         )
+        if is_broken and moved.received:
+            self._waited_in_vain = not moved.received.arrivals
+        return moved
 
     def _verdict(self, task: Task, parts: Parts, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
         """Return the end of a row whose series were moved. If they were not all, one C-MOVE asks for the study."""
