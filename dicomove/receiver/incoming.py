@@ -136,10 +136,9 @@ class IncomingInstance:
         """Return how the data set contradicts its transfer syntax, if it clearly does."""
         return contradiction(self.request.transfer_syntax_uid, self._scanner.content())
 
-    def remark(self) -> str | None:
-        """Return what a user should know of the data set, although it is accepted."""
-        sop_class = self.values().get("SOPClassUID") or self.request.sop_class_uid
-        return self.contradiction() or without_pixel_data(sop_class, self._scanner.content())
+    def without_pixel_data(self, sop_class: str) -> str | None:
+        """Return a remark if it is an image of this SOP class without pixel data."""
+        return without_pixel_data(sop_class, self._scanner.content())
 
     def written(self) -> CompleteFile:
         """Return the complete file."""

@@ -57,7 +57,7 @@ class Finished:
     values: Mapping[str, str]
     written: CompleteFile
     placed: Placed | None
-    remark: str | None = None
+    contradiction: str | None = None
 
     @property
     def status(self) -> int:
@@ -150,7 +150,7 @@ class Storage:
                 incoming.fail(error)
         if placed is None:
             self._warn("an instance cannot be stored", incoming.failure)
-        return Finished(incoming, values, written, placed, incoming.remark())
+        return Finished(incoming, values, written, placed, contradiction)
 
     def _warn(self, what: str, error: OSError | None) -> None:
         # Without the path: a template may put the patient into it, and logs must not contain patients.
@@ -263,12 +263,13 @@ class Storage:
 
 def _record(finished: Finished, placed: Placed) -> InstanceRecord:
     request, values, written = finished.incoming.request, finished.values, finished.written
+    sop_class = values.get("SOPClassUID") or request.sop_class_uid
     return InstanceRecord(
         path=placed.path,
         bytes=written.size,
         # The hash of a duplicate is known. For other files, a separate thread hashes them.
         sha256=written.sha256 if placed.disposition == "duplicate" else "",
-        SOPClassUID=values.get("SOPClassUID") or request.sop_class_uid,
+        SOPClassUID=sop_class,
         TransferSyntaxUID=request.transfer_syntax_uid,
         PatientID=values.get("PatientID", ""),
         StudyInstanceUID=values.get("StudyInstanceUID", ""),
@@ -280,5 +281,5 @@ def _record(finished: Finished, placed: Placed) -> InstanceRecord:
         move_originator_message_id=request.move_originator_message_id,
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         quarantine=placed.quarantine,
-        remark=None if placed.quarantine else finished.remark,
+        remark=None if placed.quarantine else finished.contradiction or finished.incoming.without_pixel_data(sop_class),
     )

@@ -93,9 +93,10 @@ def without_pixel_data(sop_class: str, content: Content) -> str | None:
     >>> without_pixel_data("1.2.840.10008.5.1.4.1.1.2", Content(b""))
     'the data set is of CT Image Storage, and has no pixel data'
     """
+    if content.pixel_data != "none":
+        return None
     name = UID(sop_class, config.IGNORE).name
-    is_lacking = content.pixel_data == "none" and "Image Storage" in name
-    return f"the data set is of {name}, and has no pixel data" if is_lacking else None
+    return f"the data set is of {name}, and has no pixel data" if "Image Storage" in name else None
 
 
 def _meta_information(content: Content) -> str | None:
