@@ -16,7 +16,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted, RunStarted
-from dicomove.testing import Synthetic, faults
+from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Request
 from tests import forks, receiving, servers
@@ -138,6 +138,26 @@ def test_a_size_that_changed_is_noticed_always_and_bytes_with_hash(scene: Scene)
     # What was changed is put aside: it is somebody's work.
     assert set(dm.verify(folder)["verified"]) == {"ok"}
     assert len(list((folder / ".dicomove" / "quarantine").glob("*.changed"))) == 2
+
+
+def test_a_damaged_file_is_asked_for_again_until_it_comes(tmp_path: Path) -> None:
+    """The first C-MOVE brings nothing; then nothing has read the file since."""
+    studies, port = COHORT[:1], 0
+    with receiving.receiver(tmp_path) as receiver:
+        for met in ([], [faults.OutOfResources(attempts=1)]):
+            known = receiver.as_destination()
+            with RehearsalPacs(SOURCE, met, port=port, destinations=known) as pacs:
+                port = pacs.port  # the journal knows the PACS by its address
+                retry = dm.Retry(attempts=3, wait=0.01)
+                results = dm.move(studies, pacs, receiver, verify="hash", retry=retry, progress=False)
+            assert results["outcome"].tolist() == ["complete"]
+            if not met:
+                damaged, gone = (tmp_path / path for path in receiver.manifest()["path"].iloc[:2])
+                content = bytearray(damaged.read_bytes())
+                content[-1] ^= 1
+                damaged.write_bytes(content)
+                gone.unlink()
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
 
 
 @contextmanager

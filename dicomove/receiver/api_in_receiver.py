@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,8 @@ class Api:
     committer: Committer
     tallies: RowTallies
     admission: Admission
+    #: Files whose bytes are not the received ones, by their paths and the times at which these came.
+    damaged: set[tuple[str, str]] = field(default_factory=set)
 
     def answer(self, request: Request[Any]) -> object:
         """Return the answer to a request."""
@@ -82,7 +84,7 @@ class Api:
         is_coming = partial(self.storage.is_coming, quiet=request.quiet)
         tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, is_coming)
         self.admission.close(request.row, request.linger)
-        records = self.committer.watched(request.row, tally.keys)
+        records = self._whole(self.committer.watched(request.row, tally.keys))
         held = _of(records, tally.patients)
         return ReceivedRow(
             arrivals=tally.arrivals,
@@ -97,7 +99,14 @@ class Api:
     def _held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
         """Return the instances on disk with these keys: SOP Instance UIDs and sizes. `read` compares the bytes, too."""
         records = _of(self.committer.records(keys), patients)
-        return _sizes([one for one in records if not read or self._is_unchanged(one)])
+        if read:
+            self.damaged.difference_update((one.path, one.received_at) for one in records)
+            self.damaged.update((one.path, one.received_at) for one in records if not self._is_unchanged(one))
+        return _sizes(self._whole(records))
+
+    def _whole(self, records: Iterable[InstanceRecord]) -> list[InstanceRecord]:
+        """Return the records without those of damaged files; a file that came again has another time."""
+        return [one for one in records if (one.path, one.received_at) not in self.damaged]
 
     def _is_unchanged(self, record: InstanceRecord) -> bool:
         try:
