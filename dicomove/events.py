@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from dicomove.errors import log_exception
+from dicomove.logs import log_exception
 
 logger = logging.getLogger("dicomove")
 

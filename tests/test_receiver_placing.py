@@ -24,8 +24,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 import dicomove as dm
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
-from dicomove.errors import SparingLog
 from dicomove.events import Arriving, Event
+from dicomove.logs import SparingLog
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
-from dicomove.errors import log_exception
 from dicomove.events import Arriving, Continuing, Event, RowFinished, RunEnded, SubOperationEvent, Waiting, notify
+from dicomove.logs import log_exception
 from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import PanelState, StateBuilder
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
-from dicomove.errors import log_exception
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
+from dicomove.logs import log_exception
 from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
 
 Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]

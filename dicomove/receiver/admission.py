@@ -25,7 +25,8 @@ from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAss
 from dicomove.dimse.opening import Proposal, read_proposal
 from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, log_exception
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
+from dicomove.logs import log_exception
 from dicomove.outcome.evidence import Refusal, RefusalKind
 from dicomove.receiver.api import RowId
 from dicomove.tls import Wrap

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from dicomove.errors import SparingLog
 from dicomove.files import synchronise_folder
+from dicomove.logs import SparingLog
 from dicomove.outcome import stripped
 from dicomove.receiver.api import Durability, LostFile
 from dicomove.receiver.open_file import FollowingDigest, OpenFile

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from pydicom import config
 
-from dicomove.errors import ReceiverError, log_exception
+from dicomove.errors import ReceiverError
+from dicomove.logs import log_exception
 from dicomove.processes import Process, allow_many_files
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import (

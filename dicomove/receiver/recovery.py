@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from dicomove.errors import log_exception
 from dicomove.files import files_in, synchronise_file, synchronise_folder
+from dicomove.logs import log_exception
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.own_paths import fits
 from dicomove.receiver.paths import PathTemplate

@@ -100,16 +100,16 @@ class RunsAtReceiver:
         """Return a row of a run at this receiver: enter it before its C-MOVE is sent."""
         return LocalRow(self._supervisor, self._in_flight, self._records, self._quiet_period, asked)
 
-    def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        with self._reading:
-            if self._reader is None:
-                self._reader = InstanceReader(self._folder)
-                weakref.finalize(self, self._reader.close)
-            return self._reader.of(keys)
-
     def close(self) -> None:
         """Close the index."""
         with self._reading:
             reader, self._reader = self._reader, None
         if reader:
             reader.close()
+
+    def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
+        with self._reading:
+            if self._reader is None:
+                self._reader = InstanceReader(self._folder)
+                weakref.finalize(self, self._reader.close)
+            return self._reader.of(keys)

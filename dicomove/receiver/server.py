@@ -15,7 +15,8 @@ from dicomove.dimse.connection import Connection
 from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, log_exception
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
+from dicomove.logs import log_exception
 from dicomove.receiver.admission import Admission, EchoOnlyServer, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits

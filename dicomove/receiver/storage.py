@@ -17,7 +17,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from dicomove.errors import SparingLog
+from dicomove.logs import SparingLog
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from dicomove.dimse import MoveResult, MoveScu, ReusableAssociation
-from dicomove.errors import ReceiverError, log_exception
+from dicomove.errors import ReceiverError
 from dicomove.interpreter import changed
+from dicomove.logs import log_exception
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
