@@ -12,7 +12,7 @@ from dicomove.cohort import (
     changed_rows,
     digest_level,
     has_plan_digests,
-    untold_rows,
+    rows_with_typed_patient,
     with_digests,
     with_plan_digests,
     without_digests_of_others,
@@ -60,7 +60,7 @@ def test_cells_are_compared_as_text() -> None:
 def test_nothing_is_known_of_a_table_from_a_file() -> None:
     table = found("7").assign(PatientID="8")
     table.attrs.clear()
-    assert (changed_rows(table), untold_rows(table), digest_level(table)) == ([False], [False], None)
+    assert (changed_rows(table), rows_with_typed_patient(table), digest_level(table)) == ([False], [False], None)
 
 
 def test_only_the_pacs_that_has_told_a_plan_is_believed() -> None:
@@ -78,10 +78,10 @@ def test_each_of_several_columns_for_the_patient_counts() -> None:
     assert changed_rows(table.assign(mrn="8")) == changed_rows(table.assign(**{"Patient Id": "B"})) == [True]
 
 
-def test_a_patient_that_the_user_typed_is_untold() -> None:
+def test_a_patient_that_the_user_typed_is_typed() -> None:
     table = found("7", "8", "", told=[True, False, False])
-    assert untold_rows(table) == [False, True, False]
-    assert untold_rows(found("7")) == [False]
+    assert rows_with_typed_patient(table) == [False, True, False]
+    assert rows_with_typed_patient(found("7")) == [False]
 
 
 def test_trying_numbers_does_not_find_a_removed_patient() -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from dicomove.cohort.stored_cells import Shown, cell_problem, cell_text, shown
+from dicomove.cohort.stored_cells import Cells, Grid, Range, Shown, cell_problem, cell_text, shown
 
 #: As Excel and LibreOffice show them; #### where that is not certain.
 FORMATS = [
@@ -146,3 +146,38 @@ def test_the_text_of_a_cell(cell: object, label: str, written: str) -> None:
 )  # fmt: skip
 def test_remarks_on_a_cell(cell: object, label: str, said: str | None) -> None:
     assert cell_problem(cell, cell_text(cell, label), label) == said
+
+
+def test_a_sheet_has_the_rows_that_are_not_empty() -> None:
+    cells = Cells(
+        {(1, 1): "PatientID", (1, 3): "arm", (3, 1): "7", (4, 2): " ", (5, 3): "A", (9, 9): None},
+        problems={(3, 2): "an error"},
+        merged=[Range(7, 8, 1, 2), Range(3, 5, 1, 1)],
+        hidden={2, 5},
+    )
+    assert cells.as_grid("Cohort", is_hidden=False) == Grid(
+        rows=[["PatientID", "", "arm"], ["7", "", ""], ["7", " ", ""], ["7", "", "A"]],
+        lines=[1, 3, 4, 5],
+        name="Cohort",
+        problems={(1, 1): "an error"},
+        merged=frozenset({(2, 0), (3, 0)}),
+        hidden=frozenset({3}),
+    )
+
+
+def test_a_part_of_a_sheet_keeps_what_is_known_of_its_rows() -> None:
+    grid = Grid(
+        rows=[["a"], ["b"], ["c"]],
+        lines=[1, 3, 7],
+        problems={(0, 0): "first", (2, 0): "last"},
+        merged=frozenset({(0, 0), (2, 0)}),
+        hidden=frozenset({0, 2}),
+    )
+    assert grid.only([2, 1]) == Grid(
+        rows=[["c"], ["b"]],
+        lines=[7, 3],
+        problems={(0, 0): "last"},
+        merged=frozenset({(0, 0)}),
+        hidden=frozenset({0}),
+    )
+    assert Grid(rows=[["a"], ["b"]]).only([1]) == Grid(rows=[["b"]])

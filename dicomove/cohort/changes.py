@@ -21,7 +21,7 @@ from dicomove.cohort.values import EDGES, is_blank
 
 _FOUND: Final = "dicomove.found_keys"
 _PLANNED: Final = "dicomove.planned_keys"
-_UNTOLD: Final = "dicomove.untold_keys"
+_TYPED: Final = "dicomove.keys_with_typed_patient"
 _TOLD_BY: Final = "dicomove.told_by"
 _KEY: Final = secrets.token_bytes(16)
 #: Tells digests of this process from others.
@@ -34,21 +34,21 @@ def with_digests(
 ) -> pd.DataFrame:
     """Put the digests of its rows into a table of `find`, and return the table.
 
-    `told` says of each row whether the PACS has told its PatientID; otherwise the user typed it (`untold_rows`).
+    `told` says of each row whether the PACS has told its PatientID; otherwise the user typed it.
     `told_by` is the address of the PACS.
     """
     rows = list(_keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)]))
     # A user may have good reasons to remove the PatientID.
     digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
-    table.attrs[mark] = f"{_PROCESS} {level} {''.join(digests)}"
+    table.attrs[mark] = " ".join([_PROCESS, level, *digests])
     table.attrs[_TOLD_BY] = _digest([told_by])
     if told is not None:
-        untold = [_digest(keys) for keys, is_told in zip(rows, told, strict=True) if keys[0] and not is_told]
-        table.attrs[_UNTOLD] = f"{_PROCESS} {level} {''.join(untold)}"
+        typed = [_digest(keys) for keys, is_told in zip(rows, told, strict=True) if keys[0] and not is_told]
+        table.attrs[_TYPED] = " ".join([_PROCESS, level, *typed])
     return table
 
 
-def with_plan_digests(table: pd.DataFrame, told_by: str = "") -> pd.DataFrame:
+def with_plan_digests(table: pd.DataFrame, told_by: str) -> pd.DataFrame:
     """Put the digests of its rows into a plan, and return the plan."""
     return with_digests(table, "IMAGE", _PLANNED, told_by=told_by)
 
@@ -64,8 +64,8 @@ def without_digests_of_others(table: pd.DataFrame, pacs: str) -> pd.DataFrame:
     >>> digest_level(without_digests_of_others(found, "B@b:104")) is None
     True
     """
-    if table.attrs.get(_TOLD_BY, "") != _digest([pacs]):
-        for mark in (_FOUND, _PLANNED, _UNTOLD):
+    if table.attrs.get(_TOLD_BY) != _digest([pacs]):
+        for mark in (_FOUND, _PLANNED, _TYPED):
             table.attrs.pop(mark, None)
     return table
 
@@ -75,11 +75,12 @@ def replanned_rows(table: pd.DataFrame) -> list[bool]:
 
     Examples
     --------
-    >>> planned = with_plan_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"], "SeriesInstanceUID": ["1.2.1"]}))
+    >>> series = pd.DataFrame({"StudyInstanceUID": ["1.2"], "SeriesInstanceUID": ["1.2.1"]})
+    >>> planned = with_plan_digests(series, "A@a:104")
     >>> replanned_rows(planned), replanned_rows(planned.assign(SeriesInstanceUID="1.3.1"))
     ([False], [True])
     """
-    return [not is_there for is_there in _are_there(table, _PLANNED)]
+    return [not is_there for is_there in _are_there(table, _PLANNED, if_unknown=True)]
 
 
 def digest_level(table: pd.DataFrame) -> Level | None:
@@ -92,13 +93,12 @@ def digest_level(table: pd.DataFrame) -> Level | None:
     >>> digest_level(with_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), "STUDY"))
     'STUDY'
     """
-    process, _, rest = str(table.attrs.get(_FOUND, "")).partition(" ")
-    return next(name for name in LEVELS if name == rest.partition(" ")[0]) if process == _PROCESS else None
+    return _digests_of(table, _FOUND)[0]
 
 
 def has_plan_digests(table: pd.DataFrame) -> bool:
     """Tell whether a plan has digests, so that `replanned_rows` would notice a change."""
-    return str(table.attrs.get(_PLANNED, "")).startswith(_PROCESS)
+    return _digests_of(table, _PLANNED)[0] is not None
 
 
 def changed_rows(table: pd.DataFrame) -> list[bool]:
@@ -112,31 +112,36 @@ def changed_rows(table: pd.DataFrame) -> list[bool]:
     >>> changed_rows(found[::-1]), changed_rows(found.assign(PatientID=["7", "7"]))
     ([False, False], [False, True])
     """
-    rows = zip(found_rows(table), _are_there(table, _FOUND), strict=True)
+    rows = zip(found_rows(table), _are_there(table, _FOUND, if_unknown=True), strict=True)
     return [is_found and not is_there for is_found, is_there in rows]
 
 
-def untold_rows(table: pd.DataFrame) -> list[bool]:
+def rows_with_typed_patient(table: pd.DataFrame) -> list[bool]:
     """Return, for each row of a table of `find`, whether it is known that the user typed its PatientID.
 
     Examples
     --------
     >>> keys = pd.DataFrame({"PatientID": ["7", "8"], "StudyInstanceUID": ["1.2.7", "1.2.8"]})
     >>> found = with_digests(keys, "STUDY", told=[True, False])
-    >>> untold_rows(found), untold_rows(found.assign(PatientID=""))
+    >>> rows_with_typed_patient(found), rows_with_typed_patient(found.assign(PatientID=""))
     ([False, True], [False, False])
     """
-    return _are_there(table, _UNTOLD) if _UNTOLD in table.attrs else [False] * len(table)
+    return _are_there(table, _TYPED, if_unknown=False)
 
 
-def _are_there(table: pd.DataFrame, mark: str) -> list[bool]:
-    process, _, rest = str(table.attrs.get(mark, "")).partition(" ")
-    if process != _PROCESS:  # nothing is known
-        return [True] * len(table)
-    level, _, digests = rest.partition(" ")
-    known = next(name for name in LEVELS if name == level)
-    there = {digests[at : at + 2 * _BYTES] for at in range(0, len(digests), 2 * _BYTES)}
-    return [_digest(keys) in there for keys in _keys(table, UNIQUE_KEYS["PatientRoot"][known])]
+def _digests_of(table: pd.DataFrame, mark: str) -> tuple[Level | None, set[str]]:
+    """Return the level and the digests that this process has put into a table."""
+    process, *words = str(table.attrs.get(mark)).split(" ")
+    if process != _PROCESS:
+        return None, set()
+    return next(name for name in LEVELS if name == words[0]), set(words)
+
+
+def _are_there(table: pd.DataFrame, mark: str, *, if_unknown: bool) -> list[bool]:
+    level, digests = _digests_of(table, mark)
+    if level is None:
+        return [if_unknown] * len(table)
+    return [_digest(keys) in digests for keys in _keys(table, UNIQUE_KEYS["PatientRoot"][level])]
 
 
 def _keys(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[str, ...]]:

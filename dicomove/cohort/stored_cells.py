@@ -128,7 +128,7 @@ class Cells:
     merged: list[Range] = field(default_factory=list)
     hidden: set[int] = field(default_factory=set)
 
-    def as_grid(self, name: str, *, is_hidden: bool = False, blank_is_unknown: bool = False) -> Grid:
+    def as_grid(self, name: str, *, is_hidden: bool, blank_is_unknown: bool = False) -> Grid:
         """Return the rows that are not empty, with merged cells filled from their first one."""
         filled = dict(_fillings(self.values, self.merged))
         values = self.values | filled

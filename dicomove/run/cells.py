@@ -26,7 +26,7 @@ from dicomove.cohort import (
     places_of,
     plain_label,
     plain_text,
-    untold_rows,
+    rows_with_typed_patient,
 )
 from dicomove.errors import CohortError
 from dicomove.receiver import Receiver
@@ -104,8 +104,8 @@ class RowCells:
 
     @cached_property
     def _found(self) -> list[bool]:
-        found = zip(found_rows(self.table), changed_rows(self.table), untold_rows(self.table), strict=True)
-        return [is_found and not (is_changed or is_untold) for is_found, is_changed, is_untold in found]
+        found = zip(found_rows(self.table), changed_rows(self.table), rows_with_typed_patient(self.table), strict=True)
+        return [is_found and not (is_changed or is_typed) for is_found, is_changed, is_typed in found]
 
     @cached_property
     def _counts(self) -> dict[str, list[object]]:
