@@ -33,13 +33,13 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.journal import not_completed
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
+from dicomove.run.patient_check import check_patient
 from dicomove.run.patients import compared
 from dicomove.run.planned import PlannedRow, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys, RowResults
 from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.tasks import tasks_of
-from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal, read_runs
 
 __all__ = ["PLAN_COLUMNS", "plan"]
@@ -261,7 +261,7 @@ def _ask_all(
                     unknown.remove(identifier)
                     _take_in(counting.expected(identifier), steps[identifier])
                 if isinstance(identifier, Identifier):
-                    _ask_whose(inventory, identifier, steps[identifier], to_receiver=to_receiver)
+                    _check_patients(inventory, identifier, steps[identifier], to_receiver=to_receiver)
                     _move_once(to_move, identifier, steps[identifier])
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
@@ -276,7 +276,7 @@ def _ask_all(
     return interrupted
 
 
-def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, to_receiver: bool) -> None:
+def _check_patients(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, to_receiver: bool) -> None:
     """Leave out rows whose study is of another patient, and those that an earlier run completed.
 
     After one C-FIND without an answer, stop asking.
@@ -291,7 +291,7 @@ def _compare(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, 
     """Compare a row with the PACS. At a receiver, images show whose they are, even if the PACS does not say it."""
     named = compared(step.patients, step.named)
     inventory.begin()  # it keeps the questions since then, and each row looks through them
-    said = whose(inventory, identifier, named, is_there=step.is_there, at_receiver=to_receiver)
+    said = check_patient(inventory, identifier, named, is_there=step.is_there, at_receiver=to_receiver)
     if said.contrary and said.contrary.endswith("UID"):
         step.action, step.expected, step.advice = "nothing", 0, contradicted_by_pacs(said.contrary).advice
     elif said.contrary or (said.is_of_unknown_patient and not _is_silent(inventory)):

@@ -102,7 +102,7 @@ def test_nothing_is_asked_for_rows_that_are_as_they_were(
 
 
 @pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
-def test_answers_that_name_no_study_are_of_the_row_if_the_pacs_heeds_its_uid(level: str) -> None:
+def test_answers_that_name_no_study_are_of_the_row_if_the_pacs_searches_by_its_uid(level: str) -> None:
     table = pd.DataFrame({"StudyInstanceUID": UIDS[:1]})
     with RehearsalPacs(SOURCE, faults.FindWithoutUpperUids()) as pacs:
         found = dm.find(table, pacs, level=level, progress=False)

@@ -128,8 +128,8 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         ),
         (disk(6, 0, 6, status=SUCCESS, aside=((CUT, 1),)), "1 came damaged and is in quarantine: it is cut."),
         (disk(6, 0, 6, status=SUCCESS, aside=(("with other bytes", 1),)), "1 is in quarantine: with other bytes."),
-        (disk(0, 6, 6, status=SUCCESS, strays=(("unrequested", 6),)), "asked for, and are in quarantine. "),
-        (disk(0, None, status=SUCCESS, strays=((CUT, 6),)), "and are in quarantine (it is cut)."),
+        (disk(0, 6, 6, status=SUCCESS, without_row=(("unrequested", 6),)), "asked for, and are in quarantine. "),
+        (disk(0, None, status=SUCCESS, without_row=((CUT, 6),)), "and are in quarantine (it is cut)."),
         (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "Nothing is on disk. 6 came with another"),
         (disk(6, 0, 6, status=SUCCESS, others=(("altogether", 2),)), "2 carry another PatientID than the row"),
         (disk(6, 0, 6, status=SUCCESS, others=(("altogether", 2),)), "discrepancies() of the receiver"),
@@ -282,7 +282,7 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
             "for the missing instances.",
         ),
         (
-            disk(0, 6, 6, status=FAILURE, arrivals=0, strays=((CUT, 6),)),
+            disk(0, 6, 6, status=FAILURE, arrivals=0, without_row=((CUT, 6),)),
             "unable_to_process",
             ADVICE["unable_to_process"],
         ),
@@ -308,7 +308,7 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
             "once the receiver accepts",
         ),
         (
-            disk(0, 6, 6, status=SUCCESS, arrivals=0, strays=((CUT, 6),)),
+            disk(0, 6, 6, status=SUCCESS, arrivals=0, without_row=((CUT, 6),)),
             "missing_instances",
             "Do they belong to this row",
         ),
@@ -337,7 +337,7 @@ evidences = st.builds(
     refused=numbers,
     arrivals=maybe,
     aside=reasons,
-    strays=reasons,
+    without_row=reasons,
     others=reasons,
     cancelled=st.booleans(),
     refusals=st.just(()),
@@ -358,7 +358,7 @@ def test_rules_that_always_hold(evidence: Evidence) -> None:
         assert verdict.outcome in ("complete", "partial", "unconfirmed", "interrupted")
     if not evidence.cancelled:
         assert verdict == by_disk(evidence)
-    if verdict.outcome != "empty" and judge(replace(evidence, aside=(), strays=())).outcome != "empty":
-        assert judge(replace(evidence, aside=(), strays=())).outcome == verdict.outcome
+    if verdict.outcome != "empty" and judge(replace(evidence, aside=(), without_row=())).outcome != "empty":
+        assert judge(replace(evidence, aside=(), without_row=())).outcome == verdict.outcome
     if evidence.aside:
         assert verdict.outcome != "empty"

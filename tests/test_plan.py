@@ -16,7 +16,7 @@ import pytest
 import dicomove as dm
 from dicomove.cohort import move_identifiers
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.plan import PLAN_COLUMNS, _ask_whose
+from dicomove.plan import PLAN_COLUMNS, _check_patients
 from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.planned import steps_of
@@ -359,7 +359,7 @@ def test_a_row_looks_through_its_own_questions_and_not_those_of_all_rows_before(
     with dm.FindScu(here.pacs) as scu:
         inventory = Inventory(scu, "auto", threading.Event())
         for identifier, step in steps_of(table, move_identifiers(table)).items():
-            _ask_whose(inventory, identifier, step, to_receiver=False)
+            _check_patients(inventory, identifier, step, to_receiver=False)
             assert len(inventory.asked) == 1
     assert len(here.recorder.requests) == len(STUDIES)
 

@@ -35,7 +35,7 @@ def test_a_damaged_file_without_uids_is_that_of_the_only_row_in_flight() -> None
     tally = settled(tallies, FIRST)
     assert (tally.arrivals, tally.bytes, tally.dispositions) == (1, 10, {"damaged": 1})
     assert tally.aside == Counter({DAMAGED + "no UIDs": 1})
-    assert not tally.strays
+    assert not tally.without_row
 
 
 def test_a_damaged_file_without_uids_is_of_no_row_where_several_are_in_flight() -> None:
@@ -46,7 +46,7 @@ def test_a_damaged_file_without_uids_is_of_no_row_where_several_are_in_flight() 
     for row in (FIRST, SECOND):
         tally = settled(tallies, row)
         assert (tally.arrivals, tally.bytes, tally.dispositions, tally.aside) == (0, 0, {}, Counter())
-        assert tally.strays == Counter({DAMAGED + "no UIDs": 1})
+        assert tally.without_row == Counter({DAMAGED + "no UIDs": 1})
 
 
 @pytest.mark.parametrize("values", [OTHER, OTHER | {"SOPInstanceUID": "1.3.1"}, {"StudyInstanceUID": "9.9"}])
@@ -56,7 +56,7 @@ def test_a_damaged_instance_of_another_study_is_of_no_row_although_one_is_alone(
     tallies.arrived(values, "damaged", 10, DAMAGED + "it is cut")
     tally = settled(tallies, FIRST)
     assert (tally.arrivals, tally.dispositions, tally.aside) == (0, {}, Counter())
-    assert tally.strays == Counter({DAMAGED + "it is cut": 1})
+    assert tally.without_row == Counter({DAMAGED + "it is cut": 1})
 
 
 def test_an_unrequested_instance_is_of_no_row_although_one_is_alone() -> None:
@@ -65,7 +65,7 @@ def test_an_unrequested_instance_is_of_no_row_although_one_is_alone() -> None:
     tallies.arrived(OTHER, "unrequested", 10, "unrequested")
     tally = settled(tallies, FIRST)
     assert (tally.arrivals, tally.dispositions) == (0, {})
-    assert tally.strays == Counter({"unrequested": 1})
+    assert tally.without_row == Counter({"unrequested": 1})
 
 
 def test_the_end_of_a_run_is_that_of_its_rows_alone() -> None:

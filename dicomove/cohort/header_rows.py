@@ -107,9 +107,9 @@ def _filled(row: Sequence[object]) -> int:
 def _check_above(grid: Grid, row: int) -> None:
     if row and grid.lines[row] > grid.lines[row - 1] + 1:
         return  # an empty line ends a title above a table
-    rivals = [above for above in range(row) if _filled(grid.rows[above]) >= max(2, _filled(grid.rows[row]))]
-    if rivals:
-        line, other = grid.lines[row], grid.lines[rivals[0]]
+    as_full = [above for above in range(row) if _filled(grid.rows[above]) >= max(2, _filled(grid.rows[row]))]
+    if as_full:
+        line, other = grid.lines[row], grid.lines[as_full[0]]
         msg = (
             f"line {line} has a known header, and line {other} looks like a header, too: "
             f"header={other - 1} takes line {other} (columns= says what its headers mean), "

@@ -77,7 +77,7 @@ def doctor(
     check_pacs(pacs)
     if isinstance(destination, Destination):
         seen = _examine(pacs, destination.ae_title, move_one=move_one)
-        answer, matches = probes.asked_in_vain(destination.ask)
+        answer, matches = probes.search_without_match(destination.ask)
         seen = replace(seen, archive=destination.ask, at_archive=answer, archive_matches=matches)
     else:
         seen = _examine(pacs, destination, move_one=move_one)

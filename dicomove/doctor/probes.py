@@ -108,7 +108,7 @@ def echo(pacs: Pacs) -> Answer:
     return Answer(status=answer.status, duration_s=answer.duration_s)
 
 
-def asked_in_vain(pacs: Pacs) -> tuple[Answer, int]:
+def search_without_match(pacs: Pacs) -> tuple[Answer, int]:
     """Return the answer to a search for a study that cannot exist, and the number of its matches."""
     with FindScu(pacs) as scu:
         answer, matches, _, _ = _found(scu, {"StudyInstanceUID": generate_uid()})

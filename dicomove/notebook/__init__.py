@@ -2,11 +2,11 @@
 
 ::
 
-    progress     ``progress=``: chooses a panel, a bar or a callback
-    state        the state of the panel, from the events of a run                 (pure)
-    flights      the rows in flight in that state, and samples for rates          (pure)
-    rendering    the panel as HTML and as text                                    (pure)
-    drawing      draws the panel at most five times a second; the buttons of a job
+    progress         ``progress=``: chooses a panel, a bar or a callback
+    state            the state of the panel, from the events of a run                 (pure)
+    rows_in_flight   the rows in flight in that state, and samples for rates          (pure)
+    rendering        the panel as HTML and as text                                    (pure)
+    drawing          draws the panel at most five times a second; the buttons of a job
 
 The panel is HTML under one display id and not a widget: papermill and nbconvert do not save the state of widgets, and
 widgets need the network to be shown again. Only the buttons of a job are widgets.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from html import escape
 from typing import Final
 
-from dicomove.notebook.flights import Flight
+from dicomove.notebook.rows_in_flight import RowInFlight
 from dicomove.notebook.state import PanelState
 from dicomove.words import OUTCOME_COLOURS, OUTCOMES
 
@@ -92,7 +92,7 @@ def waiting(state: PanelState, now: datetime) -> str:
     return f"Waits: {state.waiting.message}" + (f" (until {clock(until, now)})" if until else "")
 
 
-def in_flight(state: PanelState) -> tuple[list[Flight], int]:
+def in_flight(state: PanelState) -> tuple[list[RowInFlight], int]:
     """Return the rows in flight to show, and the number of the others.
 
     Rows with known numbers come first: of many rows with the same identifier, only one has numbers.
@@ -109,12 +109,12 @@ def lines_in_flight(state: PanelState) -> int:
     return min(state.most_in_flight, SHOWN_IN_FLIGHT) + (state.most_in_flight > SHOWN_IN_FLIGHT)
 
 
-def progress_of(flight: Flight) -> str:
+def progress_of(flight: RowInFlight) -> str:
     """Return the progress of a row in flight.
 
     Examples
     --------
-    >>> progress_of(Flight(label="a", instances=4, total=10, bytes=2_100_000)), progress_of(Flight(label="b"))
+    >>> progress_of(RowInFlight(label="a", instances=4, total=10, bytes=2_100_000)), progress_of(RowInFlight(label="b"))
     ('4 of 10 instances, 2.1 MB', 'no answer yet')
     """
     if flight.instances is None and flight.total is None and flight.bytes is None:
@@ -269,7 +269,7 @@ def _rows_in_flight(state: PanelState) -> str:
     return "".join(lines)
 
 
-def _row_in_flight(flight: Flight) -> str:
+def _row_in_flight(flight: RowInFlight) -> str:
     """Return one row: a small bar, its label, and its progress."""
     track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
     piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{OUTCOME_COLOURS['complete']}"

@@ -18,7 +18,7 @@ from dicomove.events import (
     SubOperationEvent,
     Waiting,
 )
-from dicomove.notebook.flights import SAMPLE_S, Flight, Sample, bytes_of, instances_of, moved, sampled
+from dicomove.notebook.rows_in_flight import SAMPLE_S, RowInFlight, Sample, bytes_of, instances_of, moved, sampled
 
 #: No estimate of the remaining time before so many seconds.
 _ESTIMATE_AFTER_S: Final = 2.0
@@ -72,7 +72,7 @@ class PanelState(NamedTuple):
     rows: int = 0
     requests: int = 0
     outcomes: Mapping[str, int] = _NONE
-    in_flight: Mapping[int, Flight] = _NONE
+    in_flight: Mapping[int, RowInFlight] = _NONE
     more_in_flight: int = 0
     most_in_flight: int = 0
     resumed: int = 0
@@ -103,7 +103,7 @@ class PanelState(NamedTuple):
         --------
         >>> state = PanelState().after(RunStarted(verb="move", rows=2, requests=2), at=0.0)
         >>> state.after(RowStarted(row="a", position=0), at=0.1).in_flight
-        {0: Flight(label='a', instances=None, total=None, bytes=None)}
+        {0: RowInFlight(label='a', instances=None, total=None, bytes=None)}
         """
         builder = StateBuilder(self)
         builder.take(event, at)
@@ -257,7 +257,7 @@ class _Rows:
         if len(self.in_flight) >= _KEPT_IN_FLIGHT:
             self.more_in_flight += 1
         else:
-            self.in_flight[event.position] = Flight(label=event.row)
+            self.in_flight[event.position] = RowInFlight(label=event.row)
         in_flight = len(self.in_flight) + self.more_in_flight
         if in_flight > self.most_in_flight:
             self.most_in_flight = in_flight
@@ -267,14 +267,14 @@ class _Rows:
         flight = self._flight(event.position or 0, event.row)
         # The count of arrivals is more reliable than the count of the PACS.
         counted = flight.instances if flight.bytes is not None else moved(event)
-        self.in_flight[event.position or 0] = Flight(
+        self.in_flight[event.position or 0] = RowInFlight(
             label=event.row, instances=counted, total=event.total, bytes=flight.bytes
         )
 
     def arrive(self, event: Arriving) -> None:
         """Note the arrivals of a row."""
         flight = self._flight(event.position, event.row)
-        self.in_flight[event.position] = Flight(
+        self.in_flight[event.position] = RowInFlight(
             label=event.row, instances=event.instances, total=flight.total, bytes=event.bytes
         )
 
@@ -308,10 +308,10 @@ class _Rows:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         self.outcomes = {name: rows for name, rows in self.outcomes.items() if rows}
 
-    def _flight(self, position: int, label: Hashable) -> Flight:
-        return self.in_flight.get(position) or Flight(label=label)
+    def _flight(self, position: int, label: Hashable) -> RowInFlight:
+        return self.in_flight.get(position) or RowInFlight(label=label)
 
-    def _remove(self, position: int) -> Flight | None:
+    def _remove(self, position: int) -> RowInFlight | None:
         flight = self.in_flight.pop(position, None)
         if flight is None:
             self.more_in_flight = max(0, self.more_in_flight - 1)

@@ -60,7 +60,7 @@ def remarks(evidence: Evidence) -> list[str]:
     ]
 
 
-def rivals(patients: int) -> str:
+def of_several_patients(patients: int) -> str:
     """Return the remark on rows that name one study and several patients."""
     if patients < 2:
         return ""
@@ -106,12 +106,12 @@ def of_short_list(evidence: Evidence) -> str:
     return f"the PACS counts {evidence.counted} instances and lists {evidence.expected}: dicomove relies on the list"
 
 
-def strays(evidence: Evidence) -> str:
+def of_unrequested(evidence: Evidence) -> str:
     """Return the remark on instances that came during the move, and that no row had asked for."""
-    count = _total(evidence.strays)
+    count = _total(evidence.without_row)
     if not count:
         return ""
-    problems = _of_kind(evidence.strays, DAMAGED)
+    problems = _of_kind(evidence.without_row, DAMAGED)
     reasons = f" ({_told(problems)})" if problems else ""
     return f"{count} came meanwhile that no row had asked for, and {_are(count)} in quarantine{reasons}"
 
@@ -143,8 +143,8 @@ def _of_a_stop(word: str, evidence: Evidence) -> str | None:
 def _of_what_never_came(evidence: Evidence) -> str | None:
     if _differing(evidence.aside) and (evidence.arrivals or 0) >= (evidence.expected or 1):
         return "same_uid"
-    if _total(evidence.strays) and not evidence.arrivals:
-        return "strays"
+    if _total(evidence.without_row) and not evidence.arrivals:
+        return "without_row"
     return "nothing_came" if evidence.arrivals == 0 and evidence.counts.moved else None
 
 
@@ -244,7 +244,7 @@ BETTER_ADVICE: Final = {
     "stopped": "The PACS gave no standardised reason, and stopped in the middle: look into its log. Move the row again "
     "for the rest. Orthanc 1.12 stops at an image that it cannot decompress, unless its entry of the destination has "
     "AllowTranscoding: false.",
-    "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
+    "without_row": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
     "nothing_came": "The PACS reports moved instances, but none arrived: ask its administrator whether it has another "
     "host or port for this AE title.",
 }

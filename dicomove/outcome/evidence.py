@@ -123,7 +123,7 @@ class Evidence:
         Instances that came for the row, also those in quarantine.
     aside
         For instances of the row in quarantine: the reasons, each with the number of instances.
-    strays
+    without_row
         The same for instances that came during the move, and that no row had asked for.
     remarked
         For instances on disk: what a user should know of them, each with the number of instances.
@@ -162,7 +162,7 @@ class Evidence:
     refused: int = 0
     arrivals: int | None = None
     aside: tuple[tuple[str, int], ...] = ()
-    strays: tuple[tuple[str, int], ...] = ()
+    without_row: tuple[tuple[str, int], ...] = ()
     remarked: tuple[tuple[str, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0

@@ -13,14 +13,14 @@ from dicomove.outcome.advice import (
     GET_ADVICE,
     advice_on,
     of_other_person,
+    of_several_patients,
     of_short_list,
     of_surplus,
+    of_unrequested,
     remarks,
     remarks_on_refusals,
     remedy,
-    rivals,
     sentences,
-    strays,
 )
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
 from dicomove.words import ERROR_WORDS, LOST, Outcome
@@ -80,7 +80,7 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
     told = [of_surplus(evidence), of_short_list(evidence)]
-    told += [rivals(evidence.patients), of_other_person(evidence.other_person) if evidence.sent else ""]
+    told += [of_several_patients(evidence.patients), of_other_person(evidence.other_person) if evidence.sent else ""]
     if (evidence.unverified or evidence.unanswered) and verdict.outcome in RESTS_ON_C_FIND:
         told = [*(one.why for one in (evidence.unverified, evidence.unanswered) if one), *told]
     return replace(verdict, advice=sentences(verdict.advice or "", *told)) if any(told) else verdict
@@ -169,7 +169,9 @@ def _numbers(word: str, evidence: Evidence) -> str:
 
 def numbers_on_disk(evidence: Evidence) -> str:
     """Return sentences about the instances on disk, and about the others."""
-    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), *remarks_on_refusals(evidence.refusals))
+    return sentences(
+        _on_disk(evidence), *remarks(evidence), of_unrequested(evidence), *remarks_on_refusals(evidence.refusals)
+    )
 
 
 def _on_disk(evidence: Evidence) -> str:
@@ -201,7 +203,7 @@ def _something(evidence: Evidence, word: Verdict) -> Verdict:
 
 
 def _nothing(evidence: Evidence, word: Verdict) -> Verdict:
-    came = bool(evidence.aside or evidence.strays)
+    came = bool(evidence.aside or evidence.without_row)
     if word.outcome == "unconfirmed" and not (evidence.expected or came):
         return Verdict("empty", None, EMPTY)
     if word.outcome in ("complete", "partial", "unconfirmed") or (word.outcome == "empty" and evidence.aside):

@@ -55,7 +55,7 @@ class ReceivedRow:
     ----------
     arrivals, dispositions
         The number of instances that came, repeated ones included, in all and of each disposition (``stored``, ...).
-    aside, strays
+    aside, without_row
         For instances in quarantine, of this row and without a row: the reasons with numbers of instances.
     held
         The instances on disk, by SOP Instance UID, with their sizes.
@@ -72,7 +72,7 @@ class ReceivedRow:
     arrivals: int = 0
     dispositions: Mapping[str, int] = field(default_factory=dict)
     aside: Mapping[str, int] = field(default_factory=dict)
-    strays: Mapping[str, int] = field(default_factory=dict)
+    without_row: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     others: tuple[OtherPatient, ...] = ()
     refusals: Mapping[Refusal, int] = field(default_factory=dict)

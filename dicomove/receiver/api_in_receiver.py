@@ -90,7 +90,7 @@ class Api:
             arrivals=tally.arrivals,
             dispositions=tally.dispositions,
             aside=tally.aside,
-            strays=tally.strays,
+            without_row=tally.without_row,
             held=_sizes(held),
             remarks=Counter(one.remark for one in held if one.remark),
             others=(*tally.others, *_others(records, request.patients)),

@@ -85,9 +85,9 @@ class RunsAtReceiver:
                 warn(problem, ReceiverWarning)
         return next(self._numbers)
 
-    def heed(self, run: int, stops: Callable[[], int]) -> None:
+    def watch_for_stop(self, run: int, stops: Callable[[], int]) -> None:
         """Wait only briefly for a process without a sign of life, once the user has asked to stop this run."""
-        self._supervisor.heed(run, stops)
+        self._supervisor.watch_for_stop(run, stops)
 
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
         """Forget the rows of a run: instances that arrive for them now are unrequested. Keep the discrepancies."""

@@ -121,7 +121,7 @@ class Supervisor:
             self._revive(process)
             raise
 
-    def heed(self, run: int, stops: Callable[[], int]) -> None:
+    def watch_for_stop(self, run: int, stops: Callable[[], int]) -> None:
         """Wait only briefly for a silent process, once the user has asked to stop this run."""
         self._stops[run] = stops
 

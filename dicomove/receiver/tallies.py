@@ -34,7 +34,7 @@ class RowTally:
         The number of arrivals, including repeated ones, and their size.
     dispositions
         The number of instances of each disposition.
-    aside, strays
+    aside, without_row
         The reasons, with numbers of instances, for those in quarantine: instances of this row, and instances that
         arrived meanwhile without a row.
     others
@@ -50,7 +50,7 @@ class RowTally:
     bytes: int = 0
     dispositions: dict[str, int] = field(default_factory=dict)
     aside: Counter[str] = field(default_factory=Counter)
-    strays: Counter[str] = field(default_factory=Counter)
+    without_row: Counter[str] = field(default_factory=Counter)
     others: list[OtherPatient] = field(default_factory=list)
     last: float = field(default_factory=time.monotonic)
 
@@ -178,7 +178,7 @@ class RowTallies:
                 tally.dispositions[disposition] = tally.dispositions.get(disposition, 0) + 1
             if reason and not found:
                 for tally in self._all_in_flight():
-                    tally.strays[reason] += 1
+                    tally.without_row[reason] += 1
             self._changed.notify_all()
 
     def has(self, row: RowId, enough: int | None) -> bool:

@@ -41,7 +41,7 @@ Actions::
     channel                  the connection between a worker, in this process or elsewhere, and the run
     worker                   one attempt: asks what is there, moves, and compares the result with C-FIND and the disk
     moves                    the C-MOVEs or C-GETs of one attempt
-    whose                    whose a study is: asks the PACS for the patient of a typed row, before it is moved
+    patient_check            whose a study is: asks the PACS for the patient of a typed row, before it is moved
     inventory                how many instances are expected, and which: the policy of ``verify=``
     reconciliation           compares what was expected with what came and what is on disk
     counting                 how many instances a PACS has of a row, for `plan` and for limits

@@ -13,7 +13,7 @@ from dicomove.cohort import Identifier
 from dicomove.destination import Destination
 from dicomove.dimse import FindScu, MoveResult, ReusableAssociation
 from dicomove.errors import ReceiverError
-from dicomove.outcome import Evidence, Unverified, reports_success, rivals, sentences
+from dicomove.outcome import Evidence, Unverified, of_several_patients, reports_success, sentences
 from dicomove.receiver import ReceivedRow
 from dicomove.results import at_destination_already, resumed
 from dicomove.run.attempt import Moved, OnDisk
@@ -152,7 +152,7 @@ def already_there(task: Task, received: ReceivedRow, listed: Listed | None, at: 
     if not listed:
         return None
     row = at_destination_already(expected=len(listed), received=len(held), at=at)
-    return OnDisk(row._replace(advice=sentences(row.advice or "", rivals(len(task.patients)))), received)
+    return OnDisk(row._replace(advice=sentences(row.advice or "", of_several_patients(len(task.patients)))), received)
 
 
 def as_believed(result: MoveResult) -> MoveResult:

@@ -15,9 +15,9 @@ from dicomove.outcome import (
     Evidence,
     judge,
     of_other_person,
+    of_several_patients,
     remarks,
     reports_success,
-    rivals,
     with_missing,
 )
 from dicomove.receiver import OtherPatient, ReceivedRow, RowAtReceiver
@@ -170,7 +170,11 @@ def remarks_on(received: ReceivedRow, patients: int, other_person: str | None = 
     other_person
         As in `as_named`.
     """
-    return [*remarks(Evidence(others=_differences(received))), rivals(patients), of_other_person(other_person)]
+    return [
+        *remarks(Evidence(others=_differences(received))),
+        of_several_patients(patients),
+        of_other_person(other_person),
+    ]
 
 
 def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, str]]:
@@ -240,7 +244,7 @@ def with_received(evidence: Evidence, received: ReceivedRow) -> Evidence:
         refused=received.dispositions.get("refused", 0),
         arrivals=received.arrivals if is_counted else None,
         aside=tuple(received.aside.items()),
-        strays=tuple(received.strays.items()),
+        without_row=tuple(received.without_row.items()),
         remarked=tuple(received.remarks.items()),
         others=_differences(received),
         refusals=tuple(received.refusals),

@@ -167,7 +167,7 @@ class Run:
 
     def _move(self, started: RunStarted, done_before: Sequence[int]) -> None:
         for receiver, run in zip(self._settings.receivers, self._settings.runs, strict=True):
-            receiver.runs.heed(run, self._stops)
+            receiver.runs.watch_for_stop(run, self._stops)
         self._show(started)
         for event in self._state.results.finished(done_before):
             self._show(event)

@@ -31,13 +31,13 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined, side_by_side
+from dicomove.run.patient_check import check_patient
 from dicomove.run.patients import compared
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, is_broken_off, reconcile, remarks_on, verify_again
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
-from dicomove.run.whose import whose
 
 #: A tape robot takes minutes where a disk takes seconds.
 _TIMES_AS_LONG: Final = 10
@@ -90,7 +90,7 @@ class MoveWorker:
         self._inventory.begin(task.allowed)
         asked: Task | AttemptEnd
         try:
-            asked = self._whose(task)
+            asked = self._check_patient(task)
         except Exception as error:  # noqa: BLE001 (as in `_end`)
             asked = _defect(error, None)
         # The task of the next attempt, and the look at the end of the run, need what the PACS said of the patient.
@@ -114,13 +114,13 @@ class MoveWorker:
         except Exception as error:  # noqa: BLE001 (it is logged)
             return _defect(error, attempt)
 
-    def _whose(self, task: Task) -> Task | Contradicted | Unidentified:
+    def _check_patient(self, task: Task) -> Task | Contradicted | Unidentified:
         """Ask the PACS for the patient; return the updated task, or the end of an attempt that may not move it."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return task
         named, at_receiver = compared(task.patients, task.named), task.receiver is not None
         is_there = task.is_placed or None
-        said = whose(self._inventory, task.identifier, named, is_there=is_there, at_receiver=at_receiver)
+        said = check_patient(self._inventory, task.identifier, named, is_there=is_there, at_receiver=at_receiver)
         if said.contrary:
             return Contradicted(said.contrary)
         if said.is_of_unknown_patient:

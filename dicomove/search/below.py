@@ -89,7 +89,7 @@ class _Below:
         more = list(everything.matches[known:])
         if more and known:
             limits.learn(everything.matches[:known], more)
-        elif self._missing() == 0 or (by_date or self.by_number.heeded):
+        elif self._missing() == 0 or (by_date or self.by_number.searched_by):
             limits.verified(self.first.matches, self.asked.keys)
         return self._judged(everything, is_cut=bool(more) or is_reached, is_proved=by_date)
 
@@ -99,16 +99,16 @@ class _Below:
         is_contradicted = self.first.error is not None and self.number != len(self.asked.found)
         if (self._missing() == 0 and not is_contradicted) or (self.number is None and is_proved):
             return replace(everything, error=None, advice=sentences(said) if said else everything.advice)
-        heeded = is_proved or bool(self.by_number.heeded)
+        is_searched = is_proved or bool(self.by_number.searched_by)
         longest = self.asked.limits.longest
         counted = f"the PACS lists {len(self.asked.found)} of {self.number} {self.axis.plural}"
         is_round = may_be_cut(len(self.first))
-        if is_cut or (not heeded and longest <= len(self.first) and (is_round or self.number is not None)):
+        if is_cut or (not is_searched and longest <= len(self.first) and (is_round or self.number is not None)):
             said_count = counted if self.number is not None else ""
             return replace(everything, error="capped", advice=sentences(said, said_count, CAPPED[self.axis.plural]))
         if self.number is None:
             return everything
-        ways = ", ".join([*(["date"] if is_proved else []), *self.by_number.heeded])
+        ways = ", ".join([*(["date"] if is_proved else []), *self.by_number.searched_by])
         asked = f", also where it is asked by {ways}" if ways else ""
         more = f"the PACS counts {self.number} {self.axis.plural}, and lists {len(self.asked.found)}{asked}"
         return replace(everything, advice=sentences(f"{more}: it counts more than it lists"))
@@ -164,7 +164,7 @@ class _ByNumber:
     name: str
     missing: Callable[[], int | None]
     #: The keys that the PACS respects.
-    heeded: tuple[str, ...] = ()
+    searched_by: tuple[str, ...] = ()
     failed: FindResult | None = None
     parts: int = 0
 
@@ -174,7 +174,7 @@ class _ByNumber:
             self._by_modality(sorted({match.get("Modality", "") for match in self.asked.found.values()} - {""}))
         if not self._is_done and not self.asked.keys.get(self.name):
             self._by_number()
-        if self.heeded[:1] == ("Modality",):
+        if self.searched_by[:1] == ("Modality",):
             self._by_modality(_MODALITIES)
 
     @property
@@ -187,10 +187,10 @@ class _ByNumber:
                 return
             known = {uid for uid, match in self.asked.found.items() if match.get("Modality") == modality}
             answer = self._part("Modality", modality)
-            if answer is None or not self._is_heeded(answer, "Modality", modality, known):
+            if answer is None or not self._is_searched_by(answer, "Modality", modality, known):
                 return
-            if known and "Modality" not in self.heeded:
-                self.heeded = (*self.heeded, "Modality")
+            if known and "Modality" not in self.searched_by:
+                self.searched_by = (*self.searched_by, "Modality")
 
     def _by_number(self) -> None:
         """Ask for three known numbers as a test, then for unknown ones between and beyond, then for all known ones."""
@@ -199,7 +199,7 @@ class _ByNumber:
             if not self._ask_number(number):
                 return
         if known and not self.failed:
-            self.heeded = (*self.heeded, self.name)
+            self.searched_by = (*self.searched_by, self.name)
         before = len(self.asked.found)
         misses = 0
         for number in self._unknown(known):
@@ -216,7 +216,7 @@ class _ByNumber:
     def _ask_number(self, number: int) -> bool:
         known = {uid for uid, match in self.asked.found.items() if whole_number(match.get(self.name)) == number}
         answer = self._part(self.name, str(number))
-        return answer is not None and self._is_heeded(answer, self.name, str(number), known)
+        return answer is not None and self._is_searched_by(answer, self.name, str(number), known)
 
     def _unknown(self, known: list[int]) -> Iterator[int]:
         there = set(known)
@@ -238,11 +238,11 @@ class _ByNumber:
             return None
         return answer
 
-    def _is_heeded(self, answer: FindResult, name: str, value: str, known: set[str]) -> bool:
+    def _is_searched_by(self, answer: FindResult, name: str, value: str, known: set[str]) -> bool:
         """Whether the PACS returned only requested matches, and all known ones among them."""
         plain = value.lstrip("0") or "0"
         fits = all((match.get(name, "").strip().lstrip("0+") or "0") == plain and match.get(name) for match in answer)
         if fits and (known <= self.asked.uids(answer) or self.asked.is_cut(answer)):
             return True
-        self.heeded = tuple(one for one in self.heeded if one != name)
+        self.searched_by = tuple(one for one in self.searched_by if one != name)
         return False

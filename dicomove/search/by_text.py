@@ -104,7 +104,7 @@ class ByText:
         """
         proved: list[str] = []
         for place, name in enumerate(left := self.used if names is None else names):
-            if not any(self._sweep(scope, holds, name, at_end, left[place + 1 :]) for at_end in (True, False)):
+            if not any(self._split(scope, holds, name, at_end, left[place + 1 :]) for at_end in (True, False)):
                 continue
             proved.append(name)
             known = [match for match in self.asked.found.values() if holds(match)]
@@ -147,63 +147,63 @@ class ByText:
         value = self.asked.keys.get(name) or ""
         return value if isinstance(value, str) else "\\"
 
-    def _sweep(self, scope: _Scope, holds: _Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
+    def _split(self, scope: _Scope, holds: _Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
         """Split a scope by one attribute; return whether the PACS respects it and every part is complete."""
         if (name, at_end) in self._unusable or not self.asked.limits.may_search_by(name):
             return False
         head = _head(self._key(name)) or ""
         before = {uid for uid, match in self.asked.found.items() if holds(match) and match.get(name)}
         characters = self._alphabet(name, head, before) if at_end else _CHARACTERS
-        sweep = _Sweep(scope, holds, name, names, characters, [_Pattern(head, "", at_end)] if characters else [])
+        split = _Split(scope, holds, name, names, characters, [_Pattern(head, "", at_end)] if characters else [])
         began, is_first = self.parts, True
-        while sweep.todo and self.parts - began < _MOST:
-            known, pattern = len(self.asked.found), sweep.todo.pop()
-            full = self._parts_of(pattern, sweep)
-            is_ignored = not sweep.answered and self.parts - began > _MOST_CUT
-            if full is None or is_ignored or (is_first and not before <= sweep.seen and not sweep.todo):
+        while split.todo and self.parts - began < _MOST:
+            known, pattern = len(self.asked.found), split.todo.pop()
+            full = self._parts_of(pattern, split)
+            is_ignored = not split.answered and self.parts - began > _MOST_CUT
+            if full is None or is_ignored or (is_first and not before <= split.seen and not split.todo):
                 self._unusable.add((name, at_end))
                 return False
             # If the limit varies, a part is complete only if its own parts bring no more.
             if self.asked.limits.is_unsteady and (is_first or len(self.asked.found) > known):
-                sweep.todo += full
+                split.todo += full
             is_first = False
-            sweep.wholes += [pattern.whole] if pattern.whole else []
-        for whole in sweep.wholes:  # only if the PACS respects the attribute
-            self._alone(sweep, whole)
-        return bool(characters) and sweep.is_whole and not sweep.todo and before <= sweep.seen
+            split.wholes += [pattern.whole] if pattern.whole else []
+        for whole in split.wholes:  # only if the PACS respects the attribute
+            self._alone(split, whole)
+        return bool(characters) and split.is_whole and not split.todo and before <= split.seen
 
-    def _parts_of(self, pattern: _Pattern, sweep: _Sweep) -> list[_Pattern] | None:
+    def _parts_of(self, pattern: _Pattern, split: _Split) -> list[_Pattern] | None:
         """Ask for the parts of a pattern; return incomplete ones, or ``None`` if the PACS ignores the pattern."""
         full = []
-        for part in pattern.parts(sweep.characters):
-            answer = self._part({**sweep.scope, sweep.name: part.text}, sweep.seen)
-            if answer is None or not all(part.holds(match.get(sweep.name, "")) for match in answer):
+        for part in pattern.parts(split.characters):
+            answer = self._part({**split.scope, split.name: part.text}, split.seen)
+            if answer is None or not all(part.holds(match.get(split.name, "")) for match in answer):
                 return None
-            if self._is_full_of_patients(sweep.name, answer):
+            if self._is_full_of_patients(split.name, answer):
                 for patient in self.asked.limits.full_patients(answer.matches):
-                    self._alone(sweep, patient)
+                    self._alone(split, patient)
             elif self.asked.is_cut(answer):
-                sweep.todo.append(part)
+                split.todo.append(part)
                 continue
             elif len(answer) >= FEW:
                 full.append(part)
-            sweep.answered += 1
+            split.answered += 1
         return full
 
-    def _alone(self, sweep: _Sweep, value: str) -> None:
+    def _alone(self, split: _Split, value: str) -> None:
         """Ask for one value; if it has too many matches, split by the remaining attributes."""
-        if value in sweep.alone:
+        if value in split.alone:
             return
-        sweep.alone.add(value)
-        name, inside = sweep.name, {**sweep.scope, sweep.name: value}
-        answer = self._part(inside, sweep.seen)
+        split.alone.add(value)
+        name, inside = split.name, {**split.scope, split.name: value}
+        answer = self._part(inside, split.seen)
         if answer is None:
-            sweep.is_whole = False
+            split.is_whole = False
         elif self.asked.is_cut(answer):
-            sweep.is_whole &= self.ask_for(
-                inside, lambda match: sweep.holds(match) and match.get(name) == value, sweep.names
+            split.is_whole &= self.ask_for(
+                inside, lambda match: split.holds(match) and match.get(name) == value, split.names
             )
-            sweep.seen |= {uid for uid, match in self.asked.found.items() if match.get(name) == value}
+            split.seen |= {uid for uid, match in self.asked.found.items() if match.get(name) == value}
 
     def _is_full_of_patients(self, name: str, answer: FindResult) -> bool:
         """Whether an answer can lack only matches of patients that it contains."""
@@ -243,7 +243,7 @@ class ByText:
 
 
 @dataclass
-class _Sweep:
+class _Split:
     """A scope that is split by one attribute, and then by `names`."""
 
     scope: _Scope

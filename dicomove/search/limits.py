@@ -56,8 +56,8 @@ class KnownLimits:
         self.closes_ranges = False
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
-        #: For each level at which answers lack the UIDs above them, whether the PACS heeds these UIDs in a search.
-        self.heeds_uids_above: dict[str, bool] = {}
+        #: For each level at which answers lack the UIDs above them, whether the PACS searches by these UIDs.
+        self.searches_by_uids_above: dict[str, bool] = {}
         #: The length of a list of UIDs that the PACS answers completely; below 2 if it does not accept lists.
         self.most_in_list = MOST_IN_LIST
         #: Whether it is known how the PACS answers lists; until then, only one thread at a time sends a list.

@@ -293,23 +293,23 @@ class _MatchCheck:
             return reason
         one = {"QueryRetrieveLevel": step.level, **dict(upper), step.unique: match[step.unique]}
         lacking = [name for name, _ in upper if name.endswith("UID") and is_blank(match.get(name))]
-        if lacking and not self._heeds_uids_above(one, step):
+        if lacking and not self._searches_by_uids_above(one, step):
             return f"came without {' and '.join(lacking)}, and the PACS ignores it in a search"
         blank = unproven(match, step.checks)
         return self._not_confirmed(one, blank, step) if blank else None
 
-    def _heeds_uids_above(self, one: Mapping[str, str], step: Step) -> bool:
+    def _searches_by_uids_above(self, one: Mapping[str, str], step: Step) -> bool:
         """Return whether the PACS finds a match only below its own study and series, and not below any UID.
 
         Answers need not repeat the UIDs above them. If the PACS ignores these, its answers may be of any patient.
         """
-        if step.level not in (heeds := self._limits.heeds_uids_above):
+        if step.level not in (known := self._limits.searches_by_uids_above):
             nowhere = {**one, step.above[-1]: f"2.25.{uuid4().int}"}
             found = self._asker.find(nowhere, query_model=step.query_model, is_enough=lambda _: True)
             if found.error and found.status is None:
                 raise _UnconfirmedError(found)
-            heeds[step.level] = not found.matches
-        return heeds[step.level]
+            known[step.level] = not found.matches
+        return known[step.level]
 
     def _not_confirmed(self, one: Mapping[str, str], checks: _Pairs, step: Step) -> str | None:
         """Return why a match does not fit the row, if it leaves identifying keys of the row blank.

@@ -14,7 +14,7 @@ _WINDOW_S: Final = 20.0
 SAMPLE_S: Final = 1.0
 
 
-class Flight(NamedTuple):
+class RowInFlight(NamedTuple):
     """A row in flight.
 
     Attributes
@@ -49,12 +49,12 @@ class Sample:
     bytes: int
 
 
-def instances_of(in_flight: Mapping[int, Flight]) -> int:
+def instances_of(in_flight: Mapping[int, RowInFlight]) -> int:
     """Return the instances of the rows in flight."""
     return sum(flight.instances or 0 for flight in in_flight.values())
 
 
-def bytes_of(in_flight: Mapping[int, Flight], finished: int | None) -> int | None:
+def bytes_of(in_flight: Mapping[int, RowInFlight], finished: int | None) -> int | None:
     """Return the bytes of all rows; ``None`` if the destination is not a receiver."""
     known = [flight.bytes for flight in in_flight.values() if flight.bytes is not None]
     known += [finished] if finished is not None else []

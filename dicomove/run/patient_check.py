@@ -12,7 +12,7 @@ from dicomove.run.patients import contradicted, doubtful_keys, is_of_unknown_pat
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class PatientCheck:
     """What the PACS says of the patient of a study.
 
     Attributes
@@ -33,14 +33,14 @@ class Whose:
     doubtful: tuple[str, ...] = ()
 
 
-def whose(
+def check_patient(
     inventory: Inventory,
     identifier: Identifier,
     named: Mapping[str, Collection[str]],
     *,
     is_there: bool | None,
     at_receiver: bool,
-) -> Whose:
+) -> PatientCheck:
     """Ask the PACS for the patient of a typed row.
 
     Parameters
@@ -77,7 +77,7 @@ def whose(
         contrary = "PatientID" if is_of_none else None
         doubtful = (*doubtful, NOT_COMPARED) if is_of_none is None else doubtful
     is_unknown = "PatientID" in named and not there.get("PatientID")
-    return Whose(contrary, is_undecided, is_unknown, tuple(dict.fromkeys(doubtful)))
+    return PatientCheck(contrary, is_undecided, is_unknown, tuple(dict.fromkeys(doubtful)))
 
 
 def _elsewhere(
