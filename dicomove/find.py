@@ -19,11 +19,10 @@ from dicomove.cohort import (
     Query,
     find_queries,
     is_query,
-    own_copy,
+    table_for,
     unasked_columns,
     uncompared_keys,
     with_digests,
-    without_digests_of_others,
     without_marks,
 )
 from dicomove.dimse import EchoResult, FindScu, attribute
@@ -31,7 +30,7 @@ from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, Identif
 from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
-from dicomove.pacs import Pacs, check_pacs
+from dicomove.pacs import Pacs
 from dicomove.search import (
     Answer,
     Choice,
@@ -190,11 +189,10 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
-    check_pacs(pacs)
+    table = table_for(table, pacs)
     settings = SearchSettings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     names = checked_loose(loose)
-    table = without_digests_of_others(own_copy(table), pacs.address)
     dates = choice.dates(table)
     queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
     queries = _with_dates(queries_of(choice.asked(table)), dates)

@@ -7,14 +7,14 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import own_copy, without_digests_of_others
+from dicomove.cohort import table_for
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
 from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
-from dicomove.pacs import Pacs, check_pacs
+from dicomove.pacs import Pacs
 from dicomove.run import (
     MoveDestination,
     MoveOptions,
@@ -222,8 +222,7 @@ def _prepared(
     query_model: str,
     options: MoveOptions,
 ) -> PreparedRun:
-    check_pacs(pacs)
-    table = without_digests_of_others(own_copy(table), pacs.address)
+    table = table_for(table, pacs)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options.of(options)
     settings = run_settings(pacs, destination, checked)

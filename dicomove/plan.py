@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, own_copy, with_plan_digests, without_digests_of_others
+from dicomove.cohort import Identifier, Requested, table_for, with_plan_digests
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
@@ -22,7 +22,7 @@ from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
-from dicomove.pacs import Pacs, check_pacs
+from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, identifiers_of, path_cells, run_settings
@@ -136,8 +136,7 @@ def plan(
     >>> planned["action"].tolist()
     ['move', 'repeated', 'invalid']
     """
-    check_pacs(pacs)
-    table = without_digests_of_others(own_copy(table), pacs.address)
+    table = table_for(table, pacs)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dicomove as dm
 from dicomove.cohort import (
     changed_rows,
     digest_level,
     has_plan_digests,
     rows_with_typed_patient,
+    table_for,
     with_digests,
     with_plan_digests,
-    without_digests_of_others,
 )
 
 OF_FIND = {"cohort_row": 0, "outcome": "matched", "matches": 1, "filtered": 0}
@@ -65,9 +66,9 @@ def test_nothing_is_known_of_a_table_from_a_file() -> None:
 
 def test_only_the_pacs_that_has_told_a_plan_is_believed() -> None:
     plan = with_plan_digests(found("7"), told_by="A@a:104")
-    assert has_plan_digests(without_digests_of_others(plan, "A@a:104"))
-    assert not has_plan_digests(without_digests_of_others(plan, "B@b:104"))
-    assert digest_level(plan) is None
+    other = table_for(plan, dm.Pacs("B@b:104"))
+    assert (has_plan_digests(other), digest_level(other)) == (False, None)
+    assert has_plan_digests(table_for(plan, dm.Pacs("A@a:104")))
 
 
 def test_each_of_several_columns_for_the_patient_counts() -> None:

@@ -36,9 +36,9 @@ from dicomove.cohort.changes import (
     has_plan_digests,
     replanned_rows,
     rows_with_typed_patient,
+    table_for,
     with_digests,
     with_plan_digests,
-    without_digests_of_others,
 )
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
@@ -94,7 +94,6 @@ from dicomove.cohort.tables import (
     check_table,
     is_query,
     meant_as_query,
-    own_copy,
     parse_level,
     parse_query_model,
     places_of,
@@ -172,7 +171,6 @@ __all__ = [
     "on_patients_of_any_site",
     "only_difference",
     "overlooked_series",
-    "own_copy",
     "parse_level",
     "parse_query_model",
     "places_of",
@@ -182,6 +180,7 @@ __all__ = [
     "read_cohort",
     "replanned_rows",
     "rows_with_typed_patient",
+    "table_for",
     "text",
     "text_unless_blank",
     "unasked_columns",
@@ -194,6 +193,5 @@ __all__ = [
     "with_other_keys",
     "with_own_columns",
     "with_plan_digests",
-    "without_digests_of_others",
     "without_marks",
 ]

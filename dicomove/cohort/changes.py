@@ -17,7 +17,9 @@ import pandas as pd
 
 from dicomove.cohort.find_tables import found_rows
 from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, candidates
+from dicomove.cohort.tables import own_copy
 from dicomove.cohort.values import EDGES, is_blank
+from dicomove.pacs import Pacs, check_pacs
 
 _FOUND: Final = "dicomove.found_keys"
 _PLANNED: Final = "dicomove.planned_keys"
@@ -53,21 +55,30 @@ def with_plan_digests(table: pd.DataFrame, told_by: str) -> pd.DataFrame:
     return with_digests(table, "IMAGE", _PLANNED, told_by=told_by)
 
 
-def without_digests_of_others(table: pd.DataFrame, pacs: str) -> pd.DataFrame:
-    """Remove the digests from a table if another PACS has told its rows, and return the table.
+def table_for(table: pd.DataFrame, pacs: Pacs) -> pd.DataFrame:
+    """Return a copy of the caller's table for this PACS, without digests if another PACS has told its rows.
+
+    Raises
+    ------
+    AddressError
+        The PACS is not a `Pacs`.
+    CohortError
+        The table is not a DataFrame.
 
     Examples
     --------
     >>> found = with_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), "STUDY", told_by="A@a:104")
-    >>> digest_level(without_digests_of_others(found, "A@a:104"))
+    >>> digest_level(table_for(found, Pacs("A@a:104")))
     'STUDY'
-    >>> digest_level(without_digests_of_others(found, "B@b:104")) is None
+    >>> digest_level(table_for(found, Pacs("B@b:104"))) is None
     True
     """
-    if table.attrs.get(_TOLD_BY) != _digest([pacs]):
+    check_pacs(pacs)
+    copy = own_copy(table)
+    if copy.attrs.get(_TOLD_BY) != _digest([pacs.address]):
         for mark in (_FOUND, _PLANNED, _TYPED):
-            table.attrs.pop(mark, None)
-    return table
+            copy.attrs.pop(mark, None)
+    return copy
 
 
 def replanned_rows(table: pd.DataFrame) -> list[bool]:
