@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -292,15 +293,21 @@ def test_a_run_is_resumed_from_its_folder(tmp_path: Path, capfd: pytest.CaptureF
     assert len(receiving.files(images)) == 6
 
 
-def test_a_resumed_run_keeps_the_paths_of_its_receiver(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_receiver(tmp_path: Path) -> None:
     images = tmp_path / "images"
+    limits = dm.receiver.Limits(handshake=7)
+    options: dict[str, Any] = {"allow": ["10.0.0.0/8"], "existing": "replace", "mislabelled": "keep"}
+    options |= {"accept": "any", "quiet_period": 0.5, "min_free": 9, "limits": limits}
     rows = receiving.studies(SMALL, 2).assign(subject=["one", "two"])
     with receiving.pacs({}, source=SMALL) as pacs:
-        with dm.Receiver(images, port=None, path="sub-{subject}/{SOPInstanceUID}.dcm") as receiver:
+        with dm.Receiver(images, port=None, path="sub-{subject}/{SOPInstanceUID}.dcm", **options) as receiver:
             dm.move(rows, pacs, receiver, progress=False, method="get")
+        first = dm.read_journal(images).attrs["run"]["options"]["receiver"]
         before = receiving.files(images)
         next(images.rglob("*.dcm")).unlink()
         assert main(["resume", str(images), str(pacs)]) == 0
+    again = dm.read_journal(images).attrs["run"]["options"]["receiver"]
+    assert again == first | {**options, "limits": asdict(limits)}
     assert receiving.files(images).keys() == before.keys()
     dm.report(dm.read_journal(images / JOURNAL_FILE), tmp_path / "report.html")
     assert "subject}" not in (tmp_path / "report.html").read_text()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -20,6 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from keyring.backend import KeyringBackend
 
 import dicomove as dm
+from dicomove.credentials import Credential
+from dicomove.receiver import kept_arguments
+from dicomove.receiver.settings import Settings
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.tls import TLS, client_context, explained, server_context
 from tests import servers
@@ -233,6 +237,20 @@ def test_the_password_of_a_key_is_kept_elsewhere(password: dict[str, str], prote
     tls = TLS(certificate=local.certificate, key=protected, password=password)
     assert SECRET not in repr(tls)
     assert tls.with_password()["password"] == SECRET
+    kept = kept_arguments(json.loads(json.dumps(settings(password, protected, local).written())))
+    assert (kept["tls"], kept["tls"].password, kept["allow"]) == (tls, password, ["10.0.0.0/8"])
+
+
+def test_the_password_itself_is_not_kept(protected: Path, local: Identity) -> None:
+    written = settings(SECRET, protected, local).written()
+    assert SECRET not in json.dumps(written)
+    with pytest.raises(ValueError, match="which a journal does not keep"):
+        kept_arguments(written)
+
+
+def settings(password: Credential, key: Path, local: Identity) -> Settings:
+    tls = TLS(certificate=local.certificate, key=key, password=password)
+    return Settings(folder="images", ae_title="HERE", host="127.0.0.1", port=0, allow=("10.0.0.0/8",), tls=tls)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
 from dicomove.query import query
-from dicomove.receiver import Receiver
+from dicomove.receiver import Receiver, kept_arguments
 from dicomove.report import summary
 from dicomove.retrieve import retrieve
 from dicomove.run import MoveOptions
@@ -166,14 +166,19 @@ def resume(chosen: Namespace) -> int:
         if chosen.concurrency is not None:
             options["concurrency"] = chosen.concurrency
         if folder:
-            template = {name: value for name, value in facts["options"].items() if name == "path"}
-            receiver: dict[str, Any] = {"ae_title": facts["destination"], **template, **receiver_options(chosen)}
-            if options.get("method") == "get" and chosen.port is None:
-                receiver["port"] = None
-            destination = stack.enter_context(Receiver(folder, **receiver))
+            destination = stack.enter_context(Receiver(folder, **_recorded_receiver(facts, chosen)))
             print(f"{destination!r}\n", file=sys.stderr)
         results = move(before, pacs, destination, journal=journal, **options)
     return report(results, chosen)
+
+
+def _recorded_receiver(facts: Mapping[str, Any], chosen: Namespace) -> dict[str, Any]:
+    """Return the arguments of the receiver of a run; those of the command line come first."""
+    options = facts["options"]
+    kept = kept_arguments(options.get("receiver", {}))
+    if options.get("method") == "get" and chosen.port is None:
+        kept |= {"port": None, "advertise": None}
+    return {"ae_title": facts["destination"], **kept, **receiver_options(chosen)}
 
 
 def _recorded_destination(facts: Mapping[str, Any]) -> str | Destination:
@@ -184,7 +189,8 @@ def _recorded_destination(facts: Mapping[str, Any]) -> str | Destination:
     if options["ask"] is None:
         message = f"the run asked {title} with TLS or as a user, which a journal does not keep: call move() again"
         raise ValueError(message)
-    return Destination(title, ask=Pacs(options["ask"], calling_ae_title=options["ask_calling_ae_title"]))
+    ask = Pacs(options["ask"], calling_ae_title=options["ask_calling_ae_title"])
+    return Destination(title, ask=ask, quiet_period=options["ask_quiet_period"])
 
 
 def pacs_of(chosen: Namespace) -> Pacs:

@@ -40,7 +40,7 @@ from dicomove.receiver.api import Durability, LostFile, OtherPatient, ReceivedRo
 from dicomove.receiver.get_scu import GetScu
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import AskedRow, LocalRow, RowAtReceiver
-from dicomove.receiver.settings import Limits
+from dicomove.receiver.settings import Limits, kept_arguments
 from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
@@ -56,4 +56,5 @@ __all__ = [
     "RowAtReceiver",
     "RowId",
     "close_receivers",
+    "kept_arguments",
 ]

@@ -48,6 +48,10 @@ class RunsAtReceiver:
         self._reading = threading.Lock()
         self._reader: InstanceReader | None = None
 
+    def written(self) -> dict[str, object]:
+        """Return what a journal keeps of the receiver."""
+        return {**self._supervisor.settings.written(), "quiet_period": self._quiet_period}
+
     @property
     def path_template(self) -> PathTemplate:
         """The path of an instance, with the columns of the table that it names."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from dicomove.errors import AddressError, check_word
 from dicomove.files import shown
@@ -43,6 +44,8 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+#: What a journal has without its options.
+_ELSEWHERE: Final = ("folder", "ae_title")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +92,47 @@ class Settings:
         """Return the settings as one line."""
         return json.dumps({**asdict(self), "tls": self.tls and self.tls.with_password()})
 
+    def written(self) -> dict[str, object]:
+        """Return what a journal keeps: `kept_arguments` makes the arguments of it again.
+
+        Secrets are not kept: if `tls` has its password as text, it is null.
+        """
+        values = {name: value for name, value in asdict(self).items() if name not in _ELSEWHERE}
+        if self.tls is None:
+            del values["tls"]
+        elif isinstance(self.tls.password, str):
+            values["tls"] = None
+        return values
+
     @classmethod
     def from_json(cls, line: str) -> Self:
         """Return the settings from a line."""
         values = json.loads(line)
         tls = values["tls"] and TLS(**values["tls"])
         return cls(**{**values, "limits": Limits(**values["limits"]), "tls": tls})
+
+
+def kept_arguments(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of `Receiver` from what a journal keeps.
+
+    Raises
+    ------
+    AddressError
+        A file of `tls` is missing.
+    ValueError
+        The receiver had a password that a journal does not keep.
+    """
+    made = dict(written)
+    if "tls" in made:
+        if made["tls"] is None:
+            message = (
+                "the receiver of the run had a password for its key, which a journal does not keep: call move() again"
+            )
+            raise ValueError(message)
+        made["tls"] = TLS(**made["tls"])
+    if "limits" in made:
+        made["limits"] = Limits(**made["limits"])
+    return made
 
 
 def checked_quiet_period(value: float) -> float:

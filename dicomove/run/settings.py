@@ -81,12 +81,16 @@ class RunSettings:
         Secrets are not kept: if the archive is asked with TLS or as a user, ``ask`` is null.
         """
         if self.receivers:
-            return {"path": self.receivers[0].runs.path_template.template}
+            return {"receiver": self.receivers[0].runs.written()}
         if self.archive is None:
             return {}
         ask = self.archive.ask
         is_plain = ask.tls is None and ask.user is None
-        return {"ask": ask.address if is_plain else None, "ask_calling_ae_title": ask.calling_ae_title}
+        return {
+            "ask": ask.address if is_plain else None,
+            "ask_calling_ae_title": ask.calling_ae_title,
+            "ask_quiet_period": self.archive.quiet_period,
+        }
 
     def remote(self) -> RunSettings:
         """Return the settings for a worker elsewhere."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from dicomove.errors import JournalError
 from dicomove.files import SERVICE_FOLDER, user_path
@@ -20,9 +20,11 @@ from dicomove.words import SKIPPED
 #: The path of the journal in the folder of a receiver.
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
-#: The columns of a result.
 #: What the journal keeps of the destination among the options. No report shows it: a path may be about a patient.
-_OF_DESTINATION: Final = ("path", "ask", "ask_calling_ae_title")
+_OF_DESTINATION: Final = ("receiver", "ask", "ask_calling_ae_title", "ask_quiet_period")
+#: The column ``sent`` of an attempt that sent something. Earlier versions wrote 1 for a C-GET, too.
+SENT_BY: Final = {"move": 1, "get": 2}
+#: The columns of a result.
 RESULT: Final = [name for name in Row._fields if name != "resumed"]
 _TIMES: Final = ("started_at", "finished_at")
 _TEXTS: Final = ("status", "error", "advice", "error_comment", "failed_sop_instance_uids")
@@ -218,7 +220,9 @@ class AttemptRecord:
     level, identifier
         The request: a retry asks only for missing instances.
     sent
-        Whether a C-MOVE was sent, or may have been.
+        Whether a C-MOVE or C-GET was sent, or may have been.
+    method
+        Which of the two.
     final
         Whether it is the last attempt in this run.
     instances
@@ -230,6 +234,7 @@ class AttemptRecord:
     level: str
     identifier: tuple[tuple[str, str], ...]
     sent: bool = True
+    method: Literal["move", "get"] = "move"
     final: bool = True
     instances: Sequence[InstanceRecord] = ()
 
