@@ -37,7 +37,7 @@ def test_the_run_is_described(folder: Path, tmp_path: Path) -> None:
     run = dm.read_journal(folder / JOURNAL_FILE).attrs["run"]
     action = crate.root_dataset["mentions"]
     assert action.type == "CreateAction"
-    assert action["startTime"] == run["started_at"].isoformat()
+    assert action["startTime"] == run["started_at"]
     assert action["result"] is crate.root_dataset
     assert {one["name"]: one["softwareVersion"] for one in action["instrument"]} == run["versions"]
     cohort, pacs = action["object"]

@@ -105,6 +105,8 @@ def test_a_run_is_resumed(server: Server, tmp_path: Path) -> None:
     with without_port(tmp_path) as receiver:
         first = dm.move(table, server.pacs, receiver, method="get", progress=False)
         again = dm.move(first, server.pacs, receiver, method="get", progress=False)
+    for run, returned in enumerate((first, again), 1):
+        pd.testing.assert_frame_equal(dm.read_journal(tmp_path, run=run), returned)
     assert receiving.row(first, "outcome", "attempts", "resumed", "method") == ("complete", 1, False, "get")
     assert receiving.row(again, "outcome", "attempts", "resumed", "method") == ("complete", 0, True, None)
 
@@ -236,9 +238,9 @@ def test_every_piece_counts_if_the_receiver_is_killed_during_one(tmp_path: Path)
 
 def test_auto_gets_where_the_destination_is_not_known(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs({}, source=SOURCE) as pacs:
-        result = receiving.move(ROWS, pacs, receiver, method="auto")
+        result = receiving.move(ROWS, pacs, receiver, method="auto", journal=None)
     assert result["outcome"].tolist() == ["complete"] * 3
-    assert result["method"].tolist() == ["get"] * 3
+    assert result["method"].tolist() == dm.read_journal(tmp_path)["method"].tolist() == ["get"] * 3
     assert result["attempts"].tolist() == [2, 1, 1]
 
 

@@ -55,6 +55,8 @@ def test_a_run_says_who_when_and_with_what(journal: Journal, path: Path) -> None
     assert facts["versions"]["dicomove"] == dm.__version__
     assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
     assert facts["pid"] == os.getpid()
+    dm.read_journal(path).to_parquet(path.with_suffix(".parquet"))
+    assert pd.read_parquet(path.with_suffix(".parquet")).attrs["run"] == facts
     journal.end(run, interrupted=True)
     (row,) = dm.store.read_runs(path).reset_index().to_dict("records")
     assert (row["run"], row["interrupted"], row["columns"]) == (run, True, ["StudyInstanceUID", "group"])

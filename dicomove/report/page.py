@@ -261,7 +261,7 @@ def _number(value: Any) -> str:
 
 
 def _time(value: Any) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return "" if value is None or pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:

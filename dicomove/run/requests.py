@@ -165,5 +165,6 @@ def _record(task: Task, row: Row, move: MoveResult | None, *, was_sent: bool = F
         identifier=identifier.keys,
         level=identifier.level,
         sent=move.evidence.sent if move else was_sent,
+        method=task.method,
         final=is_final,
     )

@@ -88,7 +88,7 @@ class RunState:
     Attributes
     ----------
     methods
-        The latest method of each identifier that has begun; empty for a run with C-MOVE only.
+        The latest method of each identifier for which something was sent; empty for a run with C-MOVE only.
     """
 
     def __init__(self, results: RowResults, schedule: Schedule, receivers: int, method: Method) -> None:
@@ -142,14 +142,14 @@ class RunState:
                 self.schedule.splits.give_up()
                 given_up = self.results.give_up(event.sent)
                 return [
-                    *(_write(task, self.results.of(task), event.sent.get(task.first, 0)) for task in given_up),
+                    *(self._write(task, self.results.of(task), event.sent.get(task.first, 0)) for task in given_up),
                     *self._left(now),
                 ]
             case Flushed():
                 return self._flushed(event)
             case HeldAtEnd():
                 row = self.results.held_at_end(event.task, event.held, event.others)
-                return [_write(event.task, row)] if row else []
+                return [self._write(event.task, row)] if row else []
 
     def _next(self, look: Look, now: float) -> list[Instruction]:
         """Begin all tasks that may begin. Events for displays come last, so that no display delays an association."""
@@ -182,8 +182,6 @@ class RunState:
         begun = task.part or task.parts
         task = self._receivers.begin(task, now)
         task = task if begun else self.results.beside(task)
-        if self._is_of_interest:
-            self.methods[task.identifier] = self._method.now
         allowed = self._asking.allowed(now)
         may_split = self._may_split and allowed == ALL and not begun
         return changed(
@@ -264,7 +262,7 @@ class RunState:
         if row.outcome == "not_attempted" and not row.error and not self.results.is_given_up(task):
             return []
         is_final = wait_s is None or self.stopping
-        write = Write(task, self._records(task, row, end, is_final=is_final))
+        write = self._noted(task, self._records(task, row, end, is_final=is_final))
         if is_final or wait_s is None:
             return [write]
         return [write, *_shown(self.results.will_retry(task, row, wait_s))]
@@ -274,6 +272,16 @@ class RunState:
             return records(task, row, is_final=is_final)
         moves = end.moves if isinstance(end, Moved | Lost) else ()
         return records(task, row, moves, sent=number_sent_by(end), is_final=is_final)
+
+    def _write(self, task: Task, row: Row, sent: int = 0) -> Write:
+        return self._noted(task, records(task, row, sent=sent))
+
+    def _noted(self, task: Task, records: tuple[AttemptRecord, ...]) -> Write:
+        """Return the instruction to write these records, and note their method."""
+        sent = [one.method for one in records if one.sent]
+        if sent and self._is_of_interest:
+            self.methods[task.identifier] = sent[-1]
+        return Write(task, records)
 
     def _written(self, written: Written) -> list[Instruction]:
         task, record = written.write.task, written.write.last
@@ -285,12 +293,12 @@ class RunState:
     def _left(self, now: float) -> list[Instruction]:
         """Finish rows that wait for another attempt, and rows whose turn did not come because the PACS was gone."""
         if self.stopping or not self.schedule.outages.pacs_is_lost(now):
-            return [_write(task, self.results.of(task)) for task in self.results.waiting]
+            return [self._write(task, self.results.of(task)) for task in self.results.waiting]
         why = _REJECTS if self.schedule.outages.down == "association_rejected" else _GONE
         left = self.schedule.left()
         for task in left:
             self.results.set_row(task, never_reached(self.results.of(task), self.schedule.outages.down, why))
-        return [_write(task, self.results.of(task)) for task in left]
+        return [self._write(task, self.results.of(task)) for task in left]
 
     def _flushed(self, flushed: Flushed) -> list[Instruction]:
         if flushed.problem:
@@ -302,10 +310,6 @@ class RunState:
 
 def _shown(found: Iterable[events.Event]) -> list[Instruction]:
     return [Show(event) for event in found]
-
-
-def _write(task: Task, row: Row, sent: int = 0) -> Write:
-    return Write(task, records(task, row, sent=sent))
 
 
 def _again(task: Task, end: AttemptEnd) -> Task:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -86,8 +85,8 @@ def _describe(crate: ROCrate, results: pd.DataFrame, run: Mapping[str, Any], nam
     titles = {"destination": run["destination"], "calling AE title": run["calling_ae_title"]}
     action = {
         "name": f"Run {run['run']}",
-        "startTime": _time(run["started_at"]),
-        "endTime": _time(run["ended_at"]),
+        "startTime": run["started_at"],
+        "endTime": run["ended_at"],
         "actionStatus": {"@id": _FAILED if run["interrupted"] or run["ended_at"] is None else _COMPLETED},
         "instrument": software,
         "object": [cohort, pacs],
@@ -126,7 +125,3 @@ def _values(crate: ROCrate, of: str, values: Mapping[str, object]) -> list[Any]:
         _entity(crate, f"{of}-{name.replace(' ', '-')}", "PropertyValue", {"name": name, "value": value})
         for name, value in values.items()
     ]
-
-
-def _time(moment: object) -> str | None:
-    return moment.isoformat() if isinstance(moment, datetime) else None

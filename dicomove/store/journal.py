@@ -23,6 +23,7 @@ from dicomove.store.instances import MANIFEST_COLUMNS
 from dicomove.store.schema import (
     JOURNAL,
     RESULT,
+    SENT_BY,
     AttemptRecord,
     Key,
     PreviousResult,
@@ -271,7 +272,7 @@ class Journal:
             (
                 (
                     *(attempt, run, keys[one.key], at, one.level, cells.encode_pairs(one.identifier)),
-                    *(int(one.sent), int(one.final), *result_values(one.row)),
+                    *((SENT_BY[one.method] if one.sent else 0), int(one.final), *result_values(one.row)),
                 )
                 for attempt, one in numbered
             ),

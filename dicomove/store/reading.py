@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from dicomove.errors import JournalError
 from dicomove.interpreter import in_bulk
 from dicomove.results import Row, not_attempted, result_table
 from dicomove.store import cells
-from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_at_begin_of, row_of
+from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, SENT_BY, journal_at, row_at_begin_of, row_of
 
 _RUN_COLUMNS: Final = (
     *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
@@ -41,7 +41,8 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     pandas.DataFrame
         The caller's rows, columns and index, and the columns `RESULT_COLUMNS`. A row that the run has not reached is
         `not_attempted`; a row that will be tried again has the result of its last attempt. ``attrs["run"]`` has the
-        facts of the run: times, versions, PACS, options, and the cohort's hash.
+        facts of the run: times (as text), versions, PACS, options, and the cohort's hash. As in the table of `move`,
+        the runs that have them have the columns ``method`` and ``counted_by``.
 
     Raises
     ------
@@ -63,16 +64,17 @@ def read_with_moves(path: str | os.PathLike[str], run: int | None = None) -> tup
     with JOURNAL.open_to_read(journal_at(path)) as connection:
         number, facts = _facts(connection, run, path)
         query = f"""
-            SELECT r.key, r.label, r.cells, {", ".join(f"r.{name}" for name in RESULT)},
-                {", ".join(f"a.{name}" for name in RESULT)}
+            SELECT r.key, r.label, r.cells,
+                (SELECT sent FROM attempts WHERE key = r.key AND run = r.run AND sent ORDER BY attempt DESC LIMIT 1),
+                {", ".join(f"r.{name}" for name in RESULT)}, {", ".join(f"a.{name}" for name in RESULT)}
             FROM rows r LEFT JOIN attempts a ON a.attempt =
                 (SELECT max(attempt) FROM attempts WHERE key = r.key AND run = r.run)
             WHERE r.run = ? ORDER BY r.position"""  # noqa: S608 (names of our own)
         found = connection.execute(query, (number,)).fetchall()
-    rows = [_row(values[: len(RESULT)], values[len(RESULT) :]) for _, __, ___, *values in found]
+    rows = [_row(row[4 : 4 + len(RESULT)], row[4 + len(RESULT) :]) for row in found]
     table = _table([cells.decode(row[2]) for row in found], [cells.decode(row[1]) for row in found], facts)
-    made = result_table(table, rows)
-    made.attrs["run"] = {"run": number, **{name: value for name, value in facts.items() if name in _RUN_COLUMNS}}
+    made = result_table(table, rows, _further(rows, [row[3] for row in found], facts["options"]))
+    made.attrs["run"] = {"run": number, **{name: _plain(facts[name]) for name in _RUN_COLUMNS}}
     return made, [row[0] for row in found]
 
 
@@ -177,6 +179,26 @@ def _facts(connection: sqlite3.Connection, run: int | None, path: str | os.PathL
         message = f"the journal {path} has no run{'' if run is None else f' {run}'}"
         raise JournalError(message)
     return int(number), _decoded(found)
+
+
+def _further(
+    rows: Sequence[Row], sent: Sequence[int | None], options: Mapping[str, Any]
+) -> dict[str, list[str | None]]:
+    """Return the columns that only some runs have: ``method`` and ``counted_by``."""
+    made: dict[str, list[str | None]] = {}
+    names: dict[int | None, str] = {code: name for name, code in SENT_BY.items()}
+    if options.get("method", "move") == "get":
+        made[columns.METHOD_COLUMN] = ["get" if code else None for code in sent]
+    elif options.get("method") == "auto" and "receiver" in options:  # earlier versions did not tell the two apart
+        made[columns.METHOD_COLUMN] = [names.get(code) for code in sent]
+    if "ask" in options:
+        made[columns.COUNTED_BY_COLUMN] = [None if row.received is None else "destination" for row in rows]
+    return made
+
+
+def _plain(value: object) -> object:
+    """Return a fact of a run as JSON has it: pandas writes `attrs` to Parquet."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
