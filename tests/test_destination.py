@@ -20,6 +20,8 @@ import dicomove as dm
 from dicomove.cli import main
 from dicomove.errors import AddressError, CohortWarning, InterruptedWarning, VerificationWarning
 from dicomove.events import Event, RowFinished
+from dicomove.outcome import Evidence
+from dicomove.run.archive_at_destination import _may_grow
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request
@@ -252,6 +254,20 @@ def test_instances_that_come_after_the_final_response_are_waited_for(second: Sec
     with rehearsal(second, faults.FinalBeforeStores(), receiving.SlowStores()) as pacs:
         result = move(TABLE[:1], pacs, second.destination(quiet_period=3))
     assert receiving.row(result, "outcome", "received", "attempts") == ("complete", 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("problem", "missing", "may_grow"),
+    [
+        ("connection_lost", 2, True),
+        ("association_aborted", None, True),
+        ("connection_lost", 0, False),
+        ("idle_timeout", 2, False),
+    ],
+)
+def test_instances_are_waited_for_after_a_broken_association(problem: str, missing: int | None, may_grow: bool) -> None:
+    evidence = Evidence(problem=problem, missing=missing, received=1)
+    assert _may_grow(evidence) == may_grow
 
 
 def test_the_archive_stores_with_all_its_threads(second: Second) -> None:

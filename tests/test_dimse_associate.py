@@ -279,8 +279,10 @@ def test_the_roles_that_an_answer_grants() -> None:
     """PS3.7 D.3.3.4: the length of the UID, the UID, and whether the requestor is SCU and SCP."""
     roles = [b"\0\x031.2\0\1", b"\0\x031.3\1\1", b"\0\x041.4\0\0\1", b"\0\x031.5\1\0", b"\0\x031.6\0\0", b"\0\0\1\1"]
     user = item(0x50, MAX_LENGTH + b"".join(item(0x54, role) for role in roles) + item(0x77, roles[0]))
-    assert read_answer(body(answered(), user=user)).scp_of == {"1.2", "1.3", "1.4"}
-    assert read_answer(body(answered())).scp_of == frozenset()
+    answer, without = read_answer(body(answered(), user=user)), read_answer(body(answered()))
+    assert answer.scp_of == {"1.2", "1.3", "1.4"}
+    assert answer.not_scp_of == {"1.5", "1.6"}
+    assert without.scp_of == without.not_scp_of == frozenset()
 
 
 # ------------------------------------------------------------------------------------------------- what is refused

@@ -187,6 +187,20 @@ def test_some_archives_leave_out_the_number_of_the_request(number: int | None, b
     assert is_response_to(Message(1, command), 7) == belongs
 
 
+@pytest.mark.parametrize(("field", "is_ended"), [(0x0100, True), (C_MOVE_RQ, True), (C_STORE_RQ, False)])
+def test_a_request_without_the_data_set_that_it_announced_ends_at_the_next_message(field: int, is_ended: bool) -> None:
+    assembler = MessageAssembler({1, 3})
+    stray = replace(STORE, command={**STORE.command, "CommandField": field})
+    assert assembler.take(fragments(stray)[0]) is None
+    assert (assembler.doubtful is not None) == is_ended
+    if not is_ended:
+        with pytest.raises(InvalidResponse):
+            all_of(assembler, fragments(LAST_RESPONSE))
+        return
+    found = all_of(assembler, fragments(LAST_RESPONSE))
+    assert [message.number("CommandField") for message in found] == [field, LAST_RESPONSE.number("CommandField")]
+
+
 def test_a_request_whose_data_set_has_begun_is_not_doubtful() -> None:
     assembler = MessageAssembler({1, 3})
     command, data = flagged(STORE, 0x0101)

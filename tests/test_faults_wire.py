@@ -210,7 +210,9 @@ def test_how_contexts_are_answered(fault: Fault, results: list[tuple[int, int]])
 
 def test_no_role_is_granted() -> None:
     assert read_answer(ANSWER[PDU_HEADER.size :]).scp_of == {"1.2.3"}
-    assert read_answer(associate(faults.RefusesRoles())[1][PDU_HEADER.size :]).scp_of == frozenset()
+    refused = read_answer(associate(faults.RefusesRoles())[1][PDU_HEADER.size :])
+    assert refused.scp_of == frozenset()
+    assert refused.not_scp_of == {"1.2.3"}
 
 
 @pytest.mark.parametrize("name", MISLABELLED)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from pydicom import config, dcmread
+from pydicom import Dataset, config, dcmread
 from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 
@@ -365,12 +365,20 @@ def test_the_user_is_named() -> None:
 
 
 @contextmanager
-def grants(*, role: bool | None) -> Iterator[dm.Pacs]:
-    """Pynetdicom's C-GET SCP, with or without the roles that we ask for; it has nothing to send."""
+def grants(*, role: bool | None, instances: int = 0) -> Iterator[dm.Pacs]:
+    """Pynetdicom's C-GET SCP, with or without the roles that we ask for. Without them, it can send nothing."""
+    found = [Dataset() for _ in range(instances)]
+    for one in found:
+        one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, "1.2.3.4"
     ae = AE("STRICT")
     ae.add_supported_context(GET["StudyRoot"])
     ae.add_supported_context(CTImageStorage, scu_role=role, scp_role=role)
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_GET, lambda _: iter([0]))])
+
+    def answer(_: evt.Event) -> Iterator[object]:
+        yield len(found)
+        yield from ((0xFF00, one) for one in found)
+
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_GET, answer)])
     assert server
     try:
         yield dm.Pacs(f"STRICT@127.0.0.1:{server.server_address[1]}")
@@ -382,11 +390,18 @@ def grants(*, role: bool | None) -> Iterator[dm.Pacs]:
 def test_role_selection(tmp_path: Path, role: bool | None) -> None:
     with without_port(tmp_path) as receiver, grants(role=role) as pacs, dm.GetScu(pacs) as scu:
         result = scu.get_study({"StudyInstanceUID": "1.2.3"}, receiver)
-    if role:
+    if role is not False:  # without an answer about the role, only what comes shows whether the PACS may send
         assert (result.outcome, result.status) == ("empty", "0x0000")
         return
     assert (result.outcome, result.error, result.attempts) == ("failed", "not_supported", 0)
     assert "role selection" in str(result.advice)
+
+
+def test_a_pacs_that_does_not_answer_the_role_selection_and_sends_nothing(tmp_path: Path) -> None:
+    with without_port(tmp_path) as receiver, grants(role=None, instances=1) as pacs, dm.GetScu(pacs) as scu:
+        result = scu.get_study({"StudyInstanceUID": "1.2.3"}, receiver)
+    assert (result.outcome, result.error, result.attempts, result.failed) == ("failed", "not_supported", 1, 1)
+    assert "did not answer" in str(result.advice)
 
 
 def test_doctor_moves_nothing_to_a_receiver_without_a_port(tmp_path: Path) -> None:

@@ -134,6 +134,11 @@ def test_a_failure_without_counts_is_its_status(code: int, word: str) -> None:
         pytest.param(SUCCESS, final(4464, 0, 0), 70000, "complete", None, id="the counts have 16 bits"),
         pytest.param(SUCCESS, final(4463, 0, 0), 70000, "partial", "missing_instances", id="16 bits, and one missing"),
         pytest.param(SUCCESS, final(4463, 1, 0), 70000, "partial", "some_failed", id="16 bits, and one failed"),
+        pytest.param(SUCCESS, final(0, 0, 0), 1 << 16, "unconfirmed", None, id="16 bits: nothing, or all"),
+        pytest.param(
+            SUCCESS, final(0, 0, announced=pending(1, 65535)), None, "unconfirmed", None, id="16 bits, as announced"
+        ),
+        pytest.param(SUCCESS, final(0, 0, 0), 65537, "failed", "missing_instances", id="16 bits, and all missing"),
         pytest.param(SUCCESS, final(), None, "unconfirmed", None, id="no counts"),
         pytest.param(SUCCESS, final(), 5, "unconfirmed", None, id="no counts, and something expected"),
         pytest.param(SUCCESS, final(), 0, "empty", None, id="no counts, and nothing there"),
@@ -258,6 +263,7 @@ def test_a_move_that_we_cancelled(status: int | None, counts: Counts, outcome: s
         *[(word, True, "interrupted") for word in ["association_aborted", "connection_lost", "idle_timeout"]],
         *[(word, True, "interrupted") for word in ["total_timeout", "invalid_response"]],
         ("not_supported", False, "failed"),
+        ("not_supported", True, "failed"),
     ],
 )
 def test_no_final_response(word: str, sent: bool, outcome: str) -> None:

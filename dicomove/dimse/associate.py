@@ -98,13 +98,15 @@ class AssociateAnswer:
         The results of the presentation contexts.
     max_pdu_length
         The longest PDU that the peer receives; 0 is no limit.
-    scp_of
-        The SOP classes of which the requestor may be the SCP.
+    scp_of, not_scp_of
+        The SOP classes of which the requestor may be the SCP, and those of which it may not. The peer may leave a class
+        out of both.
     """
 
     results: tuple[ContextResult, ...]
     max_pdu_length: int
     scp_of: frozenset[str] = frozenset()
+    not_scp_of: frozenset[str] = frozenset()
 
 
 def number_contexts(proposed: Iterable[tuple[str, Sequence[str]]]) -> list[ProposedContext]:
@@ -202,9 +204,10 @@ def read_answer(body: bytes) -> AssociateAnswer:
     items = _associate_items(body, _ANSWERED, "A-ASSOCIATE-AC")
     results = tuple(_result(content) for kind, content in items if kind == _ANSWERED)
     user_items = [*_user_items(items)]
-    roles = (content for kind, content in user_items if kind == _ROLE and len(content) > _ROLE_BYTES)
+    roles = [content for kind, content in user_items if kind == _ROLE and len(content) > _ROLE_BYTES]
     scp_of = frozenset(_uid(content[2:-2]) for content in roles if content[-1])
-    return AssociateAnswer(results, _max_pdu_length(user_items), scp_of)
+    not_scp_of = frozenset(_uid(content[2:-2]) for content in roles) - scp_of
+    return AssociateAnswer(results, _max_pdu_length(user_items), scp_of, not_scp_of)
 
 
 def ae_title_text(title: bytes) -> str:

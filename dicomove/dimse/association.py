@@ -83,8 +83,9 @@ class Association:
     ----------
     contexts
         The accepted presentation contexts, by their number.
-    scp_of
-        The abstract syntaxes for which we may be the SCP, although we are the requestor.
+    scp_of, perhaps_scp_of
+        The abstract syntaxes for which we may be the SCP, although we are the requestor; and those for which we asked,
+        and the peer did not answer.
     """
 
     def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True, max_pdu_length: int = 1) -> None:
@@ -94,6 +95,7 @@ class Association:
         self._reader = PDataReader(longest_associate=_LONGEST_ASSOCIATE[role], max_pdu_length=max_pdu_length)
         self._message_id: int | None = None
         self.scp_of: frozenset[str] = frozenset()
+        self.perhaps_scp_of: frozenset[str] = frozenset()
         self.establish({}, 0)
 
     @classmethod
@@ -128,6 +130,7 @@ class Association:
         accepted = read_answer(answer.body)
         association.establish(accepted_contexts(contexts, accepted.results), accepted.max_pdu_length)
         association.scp_of = accepted.scp_of
+        association.perhaps_scp_of = frozenset(scp_of) - accepted.scp_of - accepted.not_scp_of
         return association
 
     @property
@@ -144,6 +147,11 @@ class Association:
     def announced(self) -> Message | None:
         """The message whose command set has come, and whose data set is not complete."""
         return self._assembler.announced
+
+    @property
+    def doubtful(self) -> Message | None:
+        """The message whose data set may never come."""
+        return self._assembler.doubtful
 
     def establish(self, contexts: Mapping[int, Context], peer_max_length: int) -> None:
         """Set the result of the negotiation; `peer_max_length` is the longest PDU of the peer, 0 is no limit."""

@@ -60,7 +60,6 @@ _SUCCESS, _UNRECOGNIZED_OPERATION = 0x0000, 0x0211
 #: Characters of a value of VR LO (PS3.5 6.2).
 _LONGEST_COMMENT: Final = 64
 
-
 Command = Mapping[str, int | str]
 
 
@@ -120,10 +119,12 @@ class MessageAssembler:
 
     @property
     def doubtful(self) -> Message | None:
-        """A message that must have a data set, but announces none, as long as no part of a data set has come."""
-        begun = self._message
-        is_doubtful = begun and not self._has_data and not _announces_data_set(begun.command)
-        return begun if is_doubtful else None
+        """A message whose data set was not announced, or is of no use to us, as long as no part of it has come."""
+        if (begun := self._message) is None or self._has_data:
+            return None
+        field = begun.number("CommandField") or 0
+        is_used = field == C_STORE_RQ or field & RESPONSE
+        return None if is_used and _announces_data_set(begun.command) else begun
 
     def give_up(self) -> Message | None:
         """Return the message whose data set is doubtful, if there is one, without a data set."""
@@ -144,7 +145,7 @@ class MessageAssembler:
             A fragment that cannot be the next one, a command set that cannot be decoded, or one without an end.
         """
         begun = self._message
-        if begun and fragment.is_command and (begun.number("CommandField") or 0) & RESPONSE:
+        if begun and fragment.is_command and (self.doubtful or (begun.number("CommandField") or 0) & RESPONSE):
             # The announced data set does not come: the next message has begun.
             self._kept = fragment._replace(data=memoryview(bytes(fragment.data)))
             return self._end(begun)

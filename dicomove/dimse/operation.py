@@ -102,7 +102,7 @@ class DimseOperation:
         """
         silence = self._silence("first_response_timeout", last_activity)
         while True:
-            response = self._receive(Deadlines(silence, DataSetDeadline(self._announced), *deadlines, check=check))
+            response = self._receive(Deadlines(silence, DataSetDeadline(self._awaited), *deadlines, check=check))
             if self._is_request(response, *deadlines) or (status := self.status_of(response)) is None:
                 continue
             yield response
@@ -157,6 +157,10 @@ class DimseOperation:
     def _announced(self) -> Message | None:
         """Return the final response to this request whose data set is not complete."""
         return final_response(self._association.announced, self.message_id)
+
+    def _awaited(self) -> Message | None:
+        """Return the message whose data set may never come."""
+        return self._announced() or self._association.doubtful
 
     def _silence(self, name: str, last_activity: Callable[[], float] | None) -> Deadline:
         return Deadline(getattr(self._pacs, name), IdleTimeout, "waiting for a response", last_activity)

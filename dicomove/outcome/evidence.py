@@ -10,7 +10,7 @@ from dicomove.outcome.patients import UNLIKE
 from dicomove.words import Outcome
 
 #: Counts are of VR US (PS3.7 E.1).
-_COUNT_LIMIT: Final = 1 << 16
+COUNT_LIMIT: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def shortfall(evidence: Evidence) -> bool:
     if moved is None:
         return False
     expected = evidence.expected or 0
-    if moved and expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
+    if moved and expected >= COUNT_LIMIT and (expected - moved) % COUNT_LIMIT == 0:
         return False  # complete: the counts have 16 bits, and started again at zero
     announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
     return moved < max(announced, expected)

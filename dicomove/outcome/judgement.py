@@ -22,7 +22,7 @@ from dicomove.outcome.advice import (
     remedy,
     sentences,
 )
-from dicomove.outcome.evidence import Evidence, Verdict, shortfall
+from dicomove.outcome.evidence import COUNT_LIMIT, Evidence, Verdict, shortfall
 from dicomove.words import ERROR_WORDS, LOST, Outcome
 
 Category = Literal["success", "warning", "pending", "cancel", "failure"]
@@ -38,6 +38,10 @@ _NO_ANSWER_TO_CANCEL: Final = (
 EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
 _UNCONFIRMED: Final = (
     "The PACS says Success without counts: look into the destination, or move to a receiver that counts."
+)
+_STARTED_AGAIN: Final = (
+    "The PACS says Success and counts nothing: its counts have 16 bits, and start again at zero after so many "
+    "instances. Look into the destination, or move to a receiver that counts."
 )
 _NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there are: look it up with find()."
 
@@ -88,6 +92,8 @@ def judge(evidence: Evidence) -> Verdict:
 
 def by_word(evidence: Evidence) -> Verdict:
     """Return the verdict by the word of the PACS: its Status, its counts, and the counts of C-FIND."""
+    if evidence.problem == "not_supported":
+        return verdict("failed", "not_supported", evidence)
     if evidence.status is None:
         return _without_answer(evidence)
     kind = category(evidence.status)
@@ -105,7 +111,7 @@ def _without_answer(evidence: Evidence) -> Verdict:
     word = evidence.problem or "connection_lost"
     if evidence.sent:
         return verdict("interrupted", word, evidence)
-    return verdict("failed" if word == "not_supported" else "unreachable", word, evidence)
+    return verdict("unreachable", word, evidence)
 
 
 def _by_counts(evidence: Evidence) -> Verdict:
@@ -117,6 +123,9 @@ def _by_counts(evidence: Evidence) -> Verdict:
         return verdict("partial" if some else "failed", "some_failed" if some else "all_failed", evidence)
     if _unconfirmed(evidence, failed):
         return Verdict("empty", None, EMPTY) if evidence.expected == 0 else Verdict("unconfirmed", None, _UNCONFIRMED)
+    whole = max(evidence.expected or 0, evidence.counts.total or 0)
+    if evidence.received is None and not moved and whole and whole % COUNT_LIMIT == 0:
+        return Verdict("unconfirmed", None, _STARTED_AGAIN)
     if shortfall(evidence):
         return verdict("partial" if moved else "failed", "missing_instances", evidence)
     return Verdict("complete") if moved else Verdict("empty", None, EMPTY)

@@ -18,7 +18,7 @@ from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.state import State
-from dicomove.errors import AddressError, AssociationError, IdleTimeout, NotSupported
+from dicomove.errors import AddressError, AssociationAborted, AssociationError, IdleTimeout, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category, failure_word
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, gone_end
@@ -34,6 +34,11 @@ _LONGEST_RELEASE_S: Final = 5.0
 _LATE_S, _UNCOUNTED_S, _BEYOND_S = 2.0, 1.0, 0.2
 #: Errors that have nothing to do with the presentation contexts.
 _OF_REQUEST: Final = frozenset({"identifier_mismatch", "no_match", "not_authorized", "destination_unknown"})
+#: PACS that leave the answer out send nevertheless, or nothing: the default role is meant then.
+_NO_ROLE: Final = (
+    "the PACS did not answer whether it may send images back on the same association (role selection, PS3.7 D.3.3.4): "
+    "use method='move'"
+)
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -156,8 +161,8 @@ class _Retrieval:
 
 
 def _is_refused(end: GetEnd) -> bool:
-    """Whether the PACS refused the request, whatever the presentation contexts."""
-    return end.status is not None and failure_word(end.status) in _OF_REQUEST
+    """Whether the PACS refused the request, whatever the presentation contexts. Then it moved nothing."""
+    return end.status is not None and failure_word(end.status) in _OF_REQUEST and not end.counts.moved
 
 
 class _CGet:
@@ -179,9 +184,10 @@ class _CGet:
         self._context: Context | None = None
         self._association: Association | None = None
         self._operation: DimseOperation | None = None
-        self._sent = False
+        self._sent = self._is_role_open = False
         self._stop, self._canceller, self._known = stop, canceller, known
         self.stored: set[str] = set()
+        self._scp: StorageScp | None = None
         self.repeated = 0
         self.accepted: list[tuple[str, str]] = []
         self.counts = Counts()
@@ -208,8 +214,8 @@ class _CGet:
     def end(self, problem: AssociationError | None) -> GetEnd:
         """Return its end, for the caller's process."""
         final, late = self._final, self._canceller.late
-        problem = late or problem
         status = final.number("Status") if final else None
+        problem = late or self._of_open_role(problem, status)
         return GetEnd(
             status=None if late and status == CANCELLED else status,
             counts=self.counts,
@@ -222,6 +228,16 @@ class _CGet:
             cancelled=self._canceller.sent and not late,
             was_begun=not isinstance(problem, CancelledInTime),
         )
+
+    def _of_open_role(self, problem: AssociationError | None, status: int | None) -> AssociationError | None:
+        """Return the problem, or another one if nothing came and the PACS has not said that it may send."""
+        if not self._is_role_open or (self._scp and self._scp.arrivals) or self.counts.moved or self._canceller.sent:
+            return problem
+        if isinstance(problem, AssociationAborted):
+            return AssociationAborted(f"{problem}: {_NO_ROLE}")
+        if status is None or failure_word(status) in _OF_REQUEST:
+            return problem
+        return NotSupported(_NO_ROLE) if category(status) == "failure" or self.counts.failed else problem
 
     def _failed_uids(self) -> tuple[str, ...]:
         return failed_uids(self._final, self._context.transfer_syntax) if self._final and self._context else ()
@@ -244,7 +260,10 @@ class _CGet:
         if context is None:
             message = f"{self._pacs} does not offer {model} GET"
             raise NotSupported(message, permanent=True)  # for no row, whatever its SOP classes
-        usable = [one for one in association.contexts.values() if one.abstract_syntax in association.scp_of]
+        contexts = association.contexts.values()
+        granted = [one for one in contexts if one.abstract_syntax in association.scp_of]
+        usable = granted or [one for one in contexts if one.abstract_syntax in association.perhaps_scp_of]
+        self._is_role_open = not granted
         self.accepted = [(one.abstract_syntax, one.transfer_syntax) for one in usable]
         if not usable:
             message = (
@@ -265,6 +284,7 @@ class _CGet:
         operation.send({"CommandField": C_GET_RQ}, encode_identifier(keys, context.transfer_syntax), canceller.total)
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
         scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
+        self._scp = scp
         self.stored, scp.known = scp.stored, self._known
         # A stall within a PDU counts as silence, like one between two PDUs.
         within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)

@@ -52,8 +52,8 @@ class StorageScp:
     ----------
     stored
         The SOP Instance UIDs of stored instances, if `serve` ends with a response.
-    successes
-        The number of C-STOREs that were answered with Success in that case.
+    successes, arrivals
+        The number of C-STOREs that were answered with Success in that case, and with any Status.
     known
         SOP Instance UIDs that have come before; such instances are not stored again.
     repeated
@@ -76,7 +76,7 @@ class StorageScp:
         self._gathers = False
         self._gathered = bytearray()
         self.stored: set[str] = set()
-        self.successes = 0
+        self.successes = self.arrivals = 0
         self.known: AbstractSet[str] = frozenset()
         self.repeated = 0
 
@@ -181,6 +181,7 @@ class StorageScp:
             is_known = field == C_STORE_RQ and request.text("AffectedSOPInstanceUID") in self.known
             self.repeated += is_known
             self.successes += is_known
+            self.arrivals += is_known
             self._respond(request, SUCCESS if is_known else _status(field))
         else:
             self._idle()
@@ -195,6 +196,7 @@ class StorageScp:
             self._respond(request, finished.status)
         finally:
             # The peer prepares its next request meanwhile.
+            self.arrivals += 1
             self._storage.note(finished)
             self._idle()
 

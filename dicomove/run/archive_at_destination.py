@@ -21,6 +21,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.questions import Asking, Listed
 from dicomove.run.reconciliation import (
     counted_anew,
+    is_broken_off,
     may_be_coming,
     read_again,
     with_received,
@@ -82,6 +83,8 @@ def reconcile_at_archive(
     expected_in_table: int | None,
     inventory: Inventory,
     archive: ArchiveAtDestination,
+    *,
+    may_come_later: bool = True,
 ) -> Moved:
     """Return the result, corrected by what was expected and by what is at the destination.
 
@@ -97,6 +100,8 @@ def reconcile_at_archive(
         Asks the PACS.
     archive
         Asks the destination.
+    may_come_later
+        As in `reconcile`.
     """
     received = archive.look(identifier)
     if isinstance(received, Unverified):
@@ -105,7 +110,7 @@ def reconcile_at_archive(
     evidence, listed = inventory.expected(
         with_received(result.evidence, received), identifier, expected_in_table, received.held
     )
-    if evidence.sent and not evidence.cancelled:
+    if evidence.sent and may_come_later and not evidence.cancelled:
 
         def counted(held: Mapping[str, int]) -> Evidence:
             return counted_anew(replace(evidence, received=len(held)), held, listed)
@@ -184,9 +189,9 @@ def _awaited(
 
 def _may_grow(evidence: Evidence) -> bool:
     """Return whether the archive may not have indexed all of a row yet."""
-    if not reports_success(evidence):
+    if not (reports_success(evidence) or is_broken_off(evidence)):
         return (evidence.counts.moved or 0) > (evidence.received or 0)
-    return evidence.missing is None or may_be_coming(evidence) > 0
+    return evidence.missing is None or may_be_coming(evidence) > 0 or (evidence.status is None and evidence.missing > 0)
 
 
 def _by_uid(identifier: Identifier) -> Identifier:

@@ -206,21 +206,23 @@ class MoveWorker:
     ) -> Moved:
         patients = max(len(task.patients), 2 if task.identifier.is_disputed else 0)
         named = as_named(result, patients, task.other_person)
-        if self._archive:
-            return self._at_archive(named, task, self._archive)
         is_broken = is_broken_off(named.evidence)
-        moved = reconcile(
-            named,
-            task.identifier,
-            task.expected,
-            self._inventory,
-            at_receiver,
-            missing=missing,
-            several=several,
-            may_come_later=task.method == "move" and not (is_broken and self._waited_in_vain),
-        )
+        may_come_later = task.method == "move" and not (is_broken and self._waited_in_vain)
+        if self._archive:
+            moved = self._at_archive(named, task, self._archive, may_come_later=may_come_later)
+        else:
+            moved = reconcile(
+                named,
+                task.identifier,
+                task.expected,
+                self._inventory,
+                at_receiver,
+                missing=missing,
+                several=several,
+                may_come_later=may_come_later,
+            )
         if is_broken and moved.received:
-            self._waited_in_vain = not moved.received.arrivals
+            self._waited_in_vain = not (moved.received.held if self._archive else moved.received.arrivals)
         return moved
 
     def _verdict(self, task: Task, parts: Parts, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
@@ -238,8 +240,12 @@ class MoveWorker:
         moved = self._moved(task, attempt, at_receiver)
         return replace(moved, moves=(*parts.moves, *moved.moves))
 
-    def _at_archive(self, result: MoveResult, task: Task, archive: ArchiveAtDestination) -> Moved:
-        return reconcile_at_archive(result, task.identifier, task.expected, self._inventory, archive)
+    def _at_archive(
+        self, result: MoveResult, task: Task, archive: ArchiveAtDestination, *, may_come_later: bool = True
+    ) -> Moved:
+        return reconcile_at_archive(
+            result, task.identifier, task.expected, self._inventory, archive, may_come_later=may_come_later
+        )
 
     def _look_first(self, task: Task, at_receiver: RowAtReceiver | None) -> OnDisk | Listed | None:
         """Return the end of a complete row, otherwise its missing instances; ``None`` if all of it is missing."""

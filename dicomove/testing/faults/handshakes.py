@@ -169,12 +169,12 @@ class UndefinedContextResult(_AnswersRetrieval):
 
 @dataclass(frozen=True)
 class RefusesRoles(_ChangesAnswer):
-    """A-ASSOCIATE-AC grants no role: the PACS accepts C-GET, but cannot send anything back (PS3.7 D.3.3.4)."""
+    """A-ASSOCIATE-AC refuses each role: the PACS accepts C-GET, but cannot send anything back (PS3.7 D.3.3.4)."""
 
     commands: ClassVar[tuple[str, ...]] = ("C-GET",)
 
     def _user_items(self, items: Items) -> Items:
-        return [one for one in items if one[0] != _ROLE]
+        return [(kind, content[:-1] + b"\0" if kind == _ROLE else content) for kind, content in items]
 
 
 @dataclass(frozen=True)
