@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dicomove.search.cutter import Cutter
+from dicomove.search.cutter import Cutter, _Hours
 from dicomove.search.spans import DAY, HOUR, Moment, Span
 
 TODAY = dt.date(2026, 11, 25)
@@ -55,6 +55,31 @@ def spans(cutter: Cutter, *, per_day: int, cap: int, most: int = 10_000) -> list
         else:
             cutter.is_complete(span, found)
     return asked
+
+
+def test_an_hour_is_as_busy_as_the_studies_that_were_seen_in_it() -> None:
+    hours = _Hours()
+    hours.learn(Span(MONDAY, MONDAY), [(MONDAY, 9 * HOUR)] * 10)
+    # Four hours of an average day count in advance.
+    assert hours.business(MONDAY + 7, 9) == pytest.approx((DAY + 4 * HOUR) / (5 * HOUR))
+    assert hours.business(MONDAY, 10) == pytest.approx(4 / 5)
+    assert hours.business(MONDAY + 1, 9) == 1
+    assert hours.mass(Span(MONDAY, MONDAY, 9 * HOUR + 30, 11 * HOUR - 1)) == pytest.approx(30 * 5.6 + 60 * 0.8)
+
+
+def test_a_part_of_a_day_ends_in_a_busy_hour_as_soon_as_an_answer_is_full() -> None:
+    cutter = Cutter(Span(MONDAY, MONDAY), 100, [], today=TODAY)
+    cutter._hours.learn(Span(MONDAY, MONDAY), [(MONDAY, 9 * HOUR)] * 10)
+    rest = Span(MONDAY, MONDAY, 8 * HOUR + 30, DAY - 1)
+    # Half an hour of the quiet hour before, and half of the busy one.
+    assert cutter._chosen(rest, 30 * 0.8 + 30 * 5.6) == Span(MONDAY, MONDAY, 8 * HOUR + 30, 9 * HOUR + 29)
+
+
+@pytest.mark.parametrize(("per_day", "is_whole"), [(94, True), (96, False)])
+def test_a_day_is_tried_whole_with_room_for_half_of_what_chance_may_add(per_day: int, is_whole: bool) -> None:
+    cutter = Cutter(Span(MONDAY, MONDAY + 59), 100, [], today=TODAY)
+    cutter._rate = per_day / DAY
+    assert next_span(cutter).has_whole_days == is_whole
 
 
 # No study is lost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Final
@@ -125,10 +126,10 @@ class Cutter:
         weeks = int(mass / _WEEK)
         day, left = rest.first + 7 * weeks, mass - weeks * _WEEK
         # A day that probably just fills an answer is worth a try.
-        slack = self._cap - sqrt(self._cap) / 2 - self._target
+        most = self._cap - sqrt(self._cap) / 2
         while day <= rest.last:
             inside = self._hours.day(day)
-            if inside > left and not (day == rest.first and inside * self._rate <= self._target + slack):
+            if inside > left and not (day == rest.first and inside * self._rate <= most):
                 break
             left, day = left - inside, day + 1
         return min(day - 1, rest.last)
@@ -138,18 +139,19 @@ class _Hours:
     """How busy each hour of the week is, relative to the average."""
 
     def __init__(self) -> None:
-        self._counted = [[0.0] * 24 for _ in range(7)]
-        self._covered = [[0.0] * 24 for _ in range(7)]
+        #: Studies and minutes of each day of the week and hour.
+        self._counted: defaultdict[tuple[int, int], float] = defaultdict(float)
+        self._covered: defaultdict[tuple[int, int], float] = defaultdict(float)
         self._count = self._cover = 0.0
 
     def learn(self, span: Span, moments: list[Moment]) -> None:
         """Learn from the moments of all studies in a span."""
         for day, minute in moments:
             if minute is not None:
-                self._counted[day % 7][minute // HOUR] += 1
+                self._counted[day % 7, minute // HOUR] += 1
                 self._count += 1
         for day, hour, minutes in _hours_of(span):
-            self._covered[day % 7][hour] += minutes
+            self._covered[day % 7, hour] += minutes
             self._cover += minutes
 
     def business(self, day: int, hour: int) -> float:
@@ -157,7 +159,7 @@ class _Hours:
         if not self._count:
             return 1.0
         average = self._count / self._cover
-        counted, covered = self._counted[day % 7][hour], self._covered[day % 7][hour]
+        counted, covered = self._counted[day % 7, hour], self._covered[day % 7, hour]
         return (counted / average + _PRIOR) / (covered + _PRIOR)
 
     def day(self, day: int) -> float:

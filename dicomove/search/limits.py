@@ -134,7 +134,7 @@ class KnownLimits:
         """Learn a limit from an answer that was cut off, and from the matches that it lacked."""
         counts = _by_patient(matches)
         highest = max(counts.values(), default=0)
-        patients = {match.get("PatientID", "") for match in more}
+        patients = set(_by_patient(more))
         with self._lock:
             if highest > 1 and patients and all(counts[patient] == highest for patient in patients):
                 self.most_of_a_patient = min(highest, self.most_of_a_patient or highest)
