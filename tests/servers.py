@@ -515,7 +515,7 @@ def listening(talk: Callable[[socket.socket], object], at: tuple[str, int] = ("1
 
 
 @dataclass
-class Nobody:
+class ConnectionCounter:
     """An address where connections are counted and closed."""
 
     pacs: Pacs
@@ -523,14 +523,14 @@ class Nobody:
 
 
 @contextmanager
-def counting() -> Iterator[Nobody]:
+def counting() -> Iterator[ConnectionCounter]:
     """An address at which nothing is to be sent."""
 
     def count(_: socket.socket) -> None:
         made.connections += 1
 
     with listening(count) as port:
-        made = Nobody(Pacs(f"127.0.0.1:{port}"))
+        made = ConnectionCounter(Pacs(f"127.0.0.1:{port}"))
         yield made
 
 

@@ -13,6 +13,7 @@ from dicomove.cohort import (
     changed_rows,
     digest_level,
     has_plan_digests,
+    replanned_rows,
     rows_with_typed_patient,
     table_for,
     with_digests,
@@ -61,7 +62,8 @@ def test_cells_are_compared_as_text() -> None:
 def test_nothing_is_known_of_a_table_from_a_file() -> None:
     table = found("7").assign(PatientID="8")
     table.attrs.clear()
-    assert (changed_rows(table), rows_with_typed_patient(table), digest_level(table)) == ([False], [False], None)
+    assert [changed_rows(table), replanned_rows(table), rows_with_typed_patient(table)] == [[False]] * 3
+    assert digest_level(table) is None
 
 
 def test_only_the_pacs_that_has_told_a_plan_is_believed() -> None:

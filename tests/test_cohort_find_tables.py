@@ -178,12 +178,12 @@ def test_a_journal_keeps_it(here: Here, tmp_path: Path) -> None:
 
 
 def test_a_find_without_a_pacs_is_told_as_such() -> None:
-    with servers.counting() as nobody:
-        studies = dm.find(pd.DataFrame({"PatientID": ["SYN000001"]}), nobody.pacs, progress=False)
+    with servers.counting() as counter:
+        studies = dm.find(pd.DataFrame({"PatientID": ["SYN000001"]}), counter.pacs, progress=False)
         (said,) = studies["outcome"]
         assert said in ("unreachable", "interrupted")
-        connections = nobody.connections
-        results = dm.move(studies, nobody.pacs, servers.SINK, progress=False)
-        assert nobody.connections == connections
+        connections = counter.connections
+        results = dm.move(studies, counter.pacs, servers.SINK, progress=False)
+        assert counter.connections == connections
     assert results["outcome"].tolist() == [said]
     assert results["error"].tolist() == studies["error"].tolist()

@@ -137,6 +137,8 @@ def test_the_text_of_a_cell(cell: object, label: str, written: str) -> None:
         (("1",), "StudyInstanceUID", "stored as a tuple"),
         (("1",), "arm", None),
         (dt.date(2024, 1, 5), "StudyDate", None),
+        (WITH_TIME.replace(tzinfo=dt.timezone(dt.timedelta(hours=1))), "StudyDate",
+         "a moment in the time zone UTC+01:00: its day there was taken"),
         (20240105, "StudyDate", None),
         (2024, "StudyDate", "stored as a number, leading zeros may be lost"),
         (2024.015, "StudyDate", "stored as a number, leading zeros may be lost"),

@@ -610,8 +610,8 @@ def test_a_resumed_run_asks_the_destination_again(
 
 
 def test_a_resumed_run_needs_the_secret_of_its_destination(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    journal, nobody = tmp_path / "run.sqlite", dm.Pacs("NOBODY@127.0.0.1:1", user=User("me", passcode="not told"))
-    move(TABLE[:1], dm.Pacs("X@127.0.0.1:1"), dm.Destination("SECOND", ask=nobody), journal=journal)
+    journal, unreachable = tmp_path / "run.sqlite", dm.Pacs("NOBODY@127.0.0.1:1", user=User("me", passcode="not told"))
+    move(TABLE[:1], dm.Pacs("X@127.0.0.1:1"), dm.Destination("SECOND", ask=unreachable), journal=journal)
     assert b"not told" not in journal.read_bytes()
     assert main(["resume", str(journal)]) == 2
     assert "the run asked SECOND with TLS or as a user" in capfd.readouterr().err

@@ -717,19 +717,19 @@ def test_the_matches_after_one_that_cannot_be_decoded_are_kept(broken: bytes) ->
     ],
 )
 def test_a_query_that_cannot_be_a_move(query: dict[str, object], options: dict[str, str]) -> None:
-    with servers.counting() as nobody, dm.MoveScu(nobody.pacs) as scu:
+    with servers.counting() as counter, dm.MoveScu(counter.pacs) as scu:
         with pytest.raises(dm.errors.IdentifierError) as raised:
             scu.move_study(query, SINK, **options)  # type: ignore[arg-type]
-        assert nobody.connections == 0
+        assert counter.connections == 0
     assert "000123" not in str(raised.value)
 
 
 @pytest.mark.parametrize("destination", ["", " ", "X" * 17, "A\\B", None])
 def test_a_destination_that_is_not_an_ae_title(destination: Any) -> None:
-    with servers.counting() as nobody, dm.MoveScu(nobody.pacs) as scu:
+    with servers.counting() as counter, dm.MoveScu(counter.pacs) as scu:
         with pytest.raises(dm.errors.AddressError, match="destination"):
             scu.move_study(STUDY, destination)
-        assert nobody.connections == 0
+        assert counter.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -846,10 +846,10 @@ def test_empty_values_are_empty_text(here: Here) -> None:
     ],
 )
 def test_a_query_that_cannot_be_a_find(query: dict[str, object], options: dict[str, str]) -> None:
-    with servers.counting() as nobody, dm.FindScu(nobody.pacs) as finder:
+    with servers.counting() as counter, dm.FindScu(counter.pacs) as finder:
         with pytest.raises(dm.errors.IdentifierError):
             finder.find_studies(query, **options)  # type: ignore[arg-type]
-        assert nobody.connections == 0
+        assert counter.connections == 0
 
 
 @pytest.mark.usefixtures("short_grace")

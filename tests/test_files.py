@@ -93,8 +93,8 @@ def test_the_folder_of_the_user_has_the_sign_of_the_shell(tmp_path: Path, monkey
 
 
 def test_a_user_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(path: Path) -> Path:
+    def without_home(path: Path) -> Path:
         raise RuntimeError(path)
 
-    monkeypatch.setattr(Path, "expanduser", nobody)
+    monkeypatch.setattr(Path, "expanduser", without_home)
     assert user_path("~/images") == Path("~/images")

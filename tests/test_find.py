@@ -260,10 +260,10 @@ def test_a_code_in_full_width_letters_ends_nothing(here: Here) -> None:
 def test_what_cannot_be_right_is_said_before_anything_is_sent(
     table: Any, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(error):
-            dm.find(table, nobody.pacs, **{"progress": False, **options})
-        assert nobody.connections == 0
+            dm.find(table, counter.pacs, **{"progress": False, **options})
+        assert counter.connections == 0
 
 
 @pytest.mark.parametrize("level", ["SERIES", "series ", "IMAGE", "image"])

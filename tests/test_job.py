@@ -125,13 +125,13 @@ def test_two_jobs_side_by_side(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
 
 
 def test_what_cannot_be_right_is_said_before_anything_begins() -> None:
-    nobody = dm.Pacs("127.0.0.1:1")
+    unreachable = dm.Pacs("127.0.0.1:1")
     with pytest.raises(dm.CohortError):
-        dm.start_move(pd.DataFrame({"x": [1]}), nobody, "X", progress=False)
+        dm.start_move(pd.DataFrame({"x": [1]}), unreachable, "X", progress=False)
     with pytest.raises(ValueError, match="concurrency"):
-        dm.start_move(TABLE, nobody, "X", progress=False, concurrency=0)
+        dm.start_move(TABLE, unreachable, "X", progress=False, concurrency=0)
     with pytest.raises(TypeError, match="colour"):
-        dm.start_move(TABLE, nobody, "X", progress=False, colour="red")  # type: ignore[call-arg]  # that is the test
+        dm.start_move(TABLE, unreachable, "X", progress=False, colour="red")  # type: ignore[call-arg]  # that is the test
 
 
 def test_a_journal_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:

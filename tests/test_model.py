@@ -30,7 +30,7 @@ from tests.model.run import Options, Press, Run, perform
 from tests.model.search import finds_the_truth, search
 from tests.model.table import NOTHING, Cell, Row
 from tests.model.words import FIELDS, FIRST_KEY, KEYS, LEVELS, NUMBER_KEYS, RECEIVER, STORE
-from tests.model.world import World, close_shore
+from tests.model.world import World, close_shared_receiver
 
 _ASKED_FOR: Final = int(os.environ.get("DICOMOVE_MODEL_EXAMPLES", "0"))
 
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
 def receiver() -> Iterator[None]:
     """Ends the receiver of all worlds with the last of them."""
     yield
-    close_shore()
+    close_shared_receiver()
 
 
 # ------------------------------------------------------------------------------------------- what a PACS holds

@@ -231,10 +231,10 @@ def test_a_bad_row_is_never_sent(here: Here) -> None:
 
 
 def test_a_table_of_bad_rows_makes_no_association() -> None:
-    with servers.counting() as nobody:
-        result = dm.move(studies("", None, "*"), nobody.pacs, SINK, progress=False)
+    with servers.counting() as counter:
+        result = dm.move(studies("", None, "*"), counter.pacs, SINK, progress=False)
         assert result["outcome"].tolist() == ["invalid"] * 3
-        assert nobody.connections == 0
+        assert counter.connections == 0
 
 
 def test_rows_that_name_the_same_are_moved_once(here: Here) -> None:
@@ -269,10 +269,10 @@ def test_rows_that_name_the_same_are_moved_once(here: Here) -> None:
     ],
 )
 def test_a_table_that_cannot_be_right(table: Any, options: dict[str, str]) -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(dm.CohortError) as raised:
-            dm.move(table, nobody.pacs, SINK, progress=False, **options)  # type: ignore[arg-type]
-        assert nobody.connections == 0
+            dm.move(table, counter.pacs, SINK, progress=False, **options)  # type: ignore[arg-type]
+        assert counter.connections == 0
     assert "000123" not in str(raised.value)
 
 
@@ -304,10 +304,10 @@ def test_a_table_that_cannot_be_right(table: Any, options: dict[str, str]) -> No
     ],
 )
 def test_an_argument_that_cannot_be_right(options: dict[str, Any], error: type[Exception]) -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(error) as raised:
-            dm.move(studies(CT), nobody.pacs, **{"destination": SINK, "progress": False, **options})
-        assert nobody.connections == 0
+            dm.move(studies(CT), counter.pacs, **{"destination": SINK, "progress": False, **options})
+        assert counter.connections == 0
     (name,) = options
     assert name in str(raised.value)
 
@@ -315,8 +315,8 @@ def test_an_argument_that_cannot_be_right(options: dict[str, Any], error: type[E
 @pytest.mark.parametrize("options", [{"delay": "1"}, {"total_timeout": "1"}])
 def test_a_number_as_text_is_an_error_that_names_it(options: dict[str, Any]) -> None:
     (name,) = options
-    with servers.counting() as nobody, pytest.raises(ValueError, match=name):
-        dm.move(studies(CT), nobody.pacs, SINK, progress=False, **options)
+    with servers.counting() as counter, pytest.raises(ValueError, match=name):
+        dm.move(studies(CT), counter.pacs, SINK, progress=False, **options)
 
 
 def test_numpy_numbers_are_numbers(here: Here) -> None:

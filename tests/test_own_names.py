@@ -37,10 +37,10 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dm.Receiver]:
 
 def refused(table: pd.DataFrame, receiver: dm.Receiver) -> str:
     """The error, from which the PACS has heard nothing."""
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(dm.CohortError) as caught:
-            receiving.move(table, nobody.pacs, receiver, level="STUDY")
-        assert nobody.connections == 0
+            receiving.move(table, counter.pacs, receiver, level="STUDY")
+        assert counter.connections == 0
     return str(caught.value)
 
 
@@ -199,14 +199,14 @@ def test_a_cohort_is_checked_before_it_is_searched_for(named: dm.Receiver) -> No
     cohort = pd.DataFrame(
         {"AccessionNumber": ["A0001", "A0002", ""], "subject": ["01", "", ""], "session": ["1", "1", ""]}
     )
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(dm.CohortError, match="'subject' is blank in row 1, "):
-            dm.retrieve(cohort, nobody.pacs, named, progress=False)
+            dm.retrieve(cohort, counter.pacs, named, progress=False)
         with pytest.raises(dm.CohortError, match="neither a column"):
-            dm.retrieve(cohort[["AccessionNumber"]], nobody.pacs, named, progress=False)
+            dm.retrieve(cohort[["AccessionNumber"]], counter.pacs, named, progress=False)
         with pytest.raises(dm.CohortError, match="neither a column"):
-            dm.plan(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), nobody.pacs, named, progress=False)
-        assert nobody.connections == 0
+            dm.plan(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), counter.pacs, named, progress=False)
+        assert counter.connections == 0
 
 
 def test_retrieve_names_what_it_finds(tmp_path: Path) -> None:

@@ -177,11 +177,11 @@ def test_a_failure_is_one_rows() -> None:
 
 
 def test_a_pacs_that_is_not_there_is_asked_by_a_few_rows_and_not_by_all() -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         rows = pd.DataFrame({"StudyInstanceUID": [f"1.2.{number}" for number in range(40)]})
-        planned = plan(rows, nobody.pacs)
+        planned = plan(rows, counter.pacs)
         # Three rows, and what breaks is tried twice; on a slow machine one more after each pause.
-        assert nobody.connections <= 12
+        assert counter.connections <= 12
     assert values(planned, "action", "expected") == [["move", None]] * 40
     # A connection that is closed at once may be found closed or broken.
     assert planned["advice"].str.contains("the peer closed|the connection broke", case=False).all()
@@ -287,19 +287,19 @@ class Refuses(FindFault):
     ],
 )
 def test_a_table_that_cannot_be_right_is_an_error_as_in_move(table: pd.DataFrame, options: dict[str, str]) -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(dm.CohortError) as planned:
-            plan(table, nobody.pacs, **options)
+            plan(table, counter.pacs, **options)
         with pytest.raises(dm.CohortError) as moved:
             dm.move(
                 table,
-                nobody.pacs,
+                counter.pacs,
                 "DESTINATION",
                 level=options.get("level"),
                 query_model=options.get("query_model", "StudyRoot"),
             )
         assert str(planned.value) == str(moved.value)
-        assert nobody.connections == 0
+        assert counter.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -314,17 +314,17 @@ def test_a_table_that_cannot_be_right_is_an_error_as_in_move(table: pd.DataFrame
 def test_an_argument_that_cannot_be_right(
     arguments: list[object], options: dict[str, object], error: type[Exception]
 ) -> None:
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         with pytest.raises(error):
-            plan(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), nobody.pacs, *arguments, **options)
-        assert nobody.connections == 0
+            plan(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), counter.pacs, *arguments, **options)
+        assert counter.connections == 0
 
 
 def test_an_empty_table_has_the_same_columns() -> None:
-    with servers.counting() as nobody:
-        empty = plan(pd.DataFrame({"StudyInstanceUID": []}), nobody.pacs)
-        full = plan(pd.DataFrame({"StudyInstanceUID": ["*"]}), nobody.pacs)
-        assert nobody.connections == 0
+    with servers.counting() as counter:
+        empty = plan(pd.DataFrame({"StudyInstanceUID": []}), counter.pacs)
+        full = plan(pd.DataFrame({"StudyInstanceUID": ["*"]}), counter.pacs)
+        assert counter.connections == 0
     assert len(empty) == 0
     assert empty.dtypes[list(PLAN_COLUMNS)].tolist() == full.dtypes[list(PLAN_COLUMNS)].tolist()
 

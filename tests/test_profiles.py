@@ -269,11 +269,11 @@ def test_a_user_without_a_folder_has_the_profiles_of_the_project(
 ) -> None:
     """In some containers, a user has a number only."""
 
-    def nobody(*_: object, **__: object) -> Path:
+    def without_folder(*_: object, **__: object) -> Path:
         message = "could not determine the home directory"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(platformdirs, "user_config_path", nobody)
+    monkeypatch.setattr(platformdirs, "user_config_path", without_folder)
     with pytest.raises(AddressError, match="no profile 'main'"):
         Pacs.profile("main")
     write(project)

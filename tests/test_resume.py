@@ -400,9 +400,9 @@ def another_process(journal: Path) -> Iterator[int]:
 
 def test_another_process_has_it(tmp_path: Path) -> None:
     journal = tmp_path / "pull.sqlite"
-    nobody = dm.Pacs("127.0.0.1:1")
+    unreachable = dm.Pacs("127.0.0.1:1")
     with another_process(journal) as pid, pytest.raises(dm.errors.JournalError, match=rf"process {pid} on "):
-        dm.move(COHORT, nobody, "X", journal=journal, progress=False)
+        dm.move(COHORT, unreachable, "X", journal=journal, progress=False)
     with servers.dead_port() as port:
         again = dm.move(COHORT, dm.Pacs(f"127.0.0.1:{port}"), "X", journal=journal, progress=False)
     assert again["outcome"].tolist() == ["unreachable"] * 4

@@ -107,11 +107,11 @@ def test_a_level_of_a_row_brings_no_more_than_was_matched(pacs: RunningPacs, hea
     ],
 )
 def test_what_cannot_be_right_is_said_before_anything_is_sent(options: dict[str, Any], error: type[Exception]) -> None:
-    with servers.counting() as nobody:
-        given: dict[str, Any] = {"cohort": COHORT, "pacs": nobody.pacs, "destination": "STORE", "progress": False}
+    with servers.counting() as counter:
+        given: dict[str, Any] = {"cohort": COHORT, "pacs": counter.pacs, "destination": "STORE", "progress": False}
         with pytest.raises(error):
             dm.retrieve(**{**given, **options})
-        assert nobody.connections == 0
+        assert counter.connections == 0
 
 
 def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:

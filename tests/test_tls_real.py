@@ -164,12 +164,12 @@ def test_dcmtk_wants_tls(tmp_path: Path, authority: Authority, theirs: Identity,
 
 def test_a_pacs_that_drops_connections_is_asked_for_tls_once() -> None:
     """A PACS closes, too, where it does not know our AE title: that is no matter of TLS."""
-    with servers.counting() as nobody:
+    with servers.counting() as counter:
         for _ in range(3):
             with pytest.raises(dm.errors.ConnectionLost) as raised:
-                dm.echo(nobody.pacs)
+                dm.echo(counter.pacs)
             assert raised.value.error == "connection_lost"
-        assert nobody.connections == 3 + 1
+        assert counter.connections == 3 + 1
 
 
 def test_dcmtk_answers_and_stores(

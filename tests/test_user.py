@@ -146,8 +146,8 @@ def test_the_pacs_is_told_and_a_refusal_names_the_user(caplog: pytest.LogCapture
 def test_nothing_is_sent_without_the_passcode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PACS_PASSCODE", raising=False)
     table = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
-    with servers.counting() as nobody:
-        pacs = dm.Pacs(nobody.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
+    with servers.counting() as counter:
+        pacs = dm.Pacs(counter.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
         for call in (
             lambda: dm.echo(pacs),
             lambda: dm.find(table, pacs, progress=False),
@@ -155,22 +155,22 @@ def test_nothing_is_sent_without_the_passcode(monkeypatch: pytest.MonkeyPatch) -
         ):
             with pytest.raises(dm.errors.AddressError, match="PACS_PASSCODE for the passcode is not set"):
                 call()
-    assert nobody.connections == 0
+    assert counter.connections == 0
 
 
 def test_a_passcode_that_is_gone_during_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A keyring is locked at night, say. The row says so, and may be tried again."""
     monkeypatch.setenv("PACS_PASSCODE", "pass")
     study = {"StudyInstanceUID": "1.2.3"}
-    with servers.counting() as nobody, dm.Receiver(tmp_path, port=None) as receiver:
-        pacs = dm.Pacs(nobody.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
+    with servers.counting() as counter, dm.Receiver(tmp_path, port=None) as receiver:
+        pacs = dm.Pacs(counter.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
         mover, getter = dm.MoveScu(pacs), dm.GetScu(pacs)
         monkeypatch.delenv("PACS_PASSCODE")
         results = [mover.move_study(study, "ANYWHERE"), getter.get_study(study, receiver)]
     for result in results:
         assert (result.outcome, result.error) == ("unreachable", "connection_failed")
         assert "PACS_PASSCODE for the passcode is not set" in (result.advice or "")
-    assert nobody.connections == 0
+    assert counter.connections == 0
 
 
 def test_an_executor_takes_no_context_of_tls() -> None:

@@ -11,10 +11,10 @@ from tests.model.expected import has_inventory, is_honest, is_misled
 from tests.model.run import Run
 from tests.model.table import Asked
 from tests.model.words import FORGES_COUNTS, LOSES_SILENTLY, SPOILS
-from tests.model.world import Landed, holds_soon, shore
+from tests.model.world import Arrived, holds_soon, shared
 
 
-def _there(run: Run, wanted: Asked) -> list[Landed]:
+def _there(run: Run, wanted: Asked) -> list[Arrived]:
     """Return what has landed of a row."""
     uids = {one.sop_instance_uid for one in run.world.instances(wanted)}
     return [one for one in run.landed if one.uid in uids]
@@ -81,15 +81,15 @@ def nothing_unrequested_is_outside_of_quarantine(run: Run) -> None:
 
 
 def the_record_is_that_of_the_files(run: Run) -> None:
-    manifest = shore().receiver.manifest()
-    there = manifest[manifest["path"].map(lambda path: (shore().receiver.folder / path).is_file()).astype(bool)]
+    manifest = shared().receiver.manifest()
+    there = manifest[manifest["path"].map(lambda path: (shared().receiver.folder / path).is_file()).astype(bool)]
     assert set(dm.verify(there)["verified"]) <= {"ok"}
     kept = there[there["quarantine"].isna()]
     assert sorted(kept["SOPInstanceUID"]) == sorted(one.uid for one in run.landed)
 
 
 def nothing_is_left_of_what_went_wrong_at_the_receiver(run: Run) -> None:
-    ground = shore()
+    ground = shared()
     assert ground.receiver.pid == ground.pid, "it died"
     assert holds_soon(lambda: not ground.half_written(), 5), ground.half_written()
     back = holds_soon(ground.is_as_it_was, 10)

@@ -28,7 +28,7 @@ from dicomove.run.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
 from tests.model.table import NOTHING, Asked, Row, asked, is_hopeless
 from tests.model.words import HARMLESS, MOST_UNANSWERED, NUMBER_KEYS, STORE, reaches_everyone
-from tests.model.world import Heard, Landed, World, holds_soon, shore
+from tests.model.world import Arrived, Heard, World, holds_soon, shared
 
 
 def is_unsent(verdict: Mapping[str, Any]) -> bool:
@@ -116,7 +116,7 @@ class Run:
     attempts_before: Mapping[Asked, int]
     heard: Sequence[Heard]
     associations: int
-    landed: Sequence[Landed]
+    landed: Sequence[Arrived]
     raised: BaseException | None
     returned: pd.DataFrame | None
     warned: Sequence[Warning]
@@ -272,7 +272,7 @@ def perform(world: World, table: pd.DataFrame, rows: Sequence[Row], options: Opt
         attempts_before=attempts,
         heard=world.heard[since:],
         associations=world.associations - associations,
-        landed=world.landed(options.into),
+        landed=world.arrived(options.into),
         raised=raised,
         returned=returned,
         warned=[one.message for one in warned if isinstance(one.message, Warning)],
@@ -287,7 +287,7 @@ def _move(table: pd.DataFrame, pacs: dm.Pacs, options: Options, keyboard: Keyboa
     return dm.move(
         table,
         pacs,
-        STORE if options.into == STORE else shore().receiver,
+        STORE if options.into == STORE else shared().receiver,
         level=options.level,
         query_model=options.query_model,
         concurrency=options.concurrency,

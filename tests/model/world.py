@@ -145,7 +145,7 @@ QUIET_S: Final = 0.3
 
 
 @dataclass(frozen=True)
-class Landed:
+class Arrived:
     """A file that has arrived."""
 
     uid: str
@@ -153,7 +153,7 @@ class Landed:
     data_set: bytes = field(repr=False)
 
 
-class Shore:
+class SharedReceiver:
     """A receiver for all worlds, since each has a process of its own, and what it had open when it was new."""
 
     def __init__(self) -> None:
@@ -190,15 +190,15 @@ class Shore:
 
 
 @lru_cache(maxsize=1)
-def shore() -> Shore:
-    return Shore()
+def shared() -> SharedReceiver:
+    return SharedReceiver()
 
 
-def close_shore() -> None:
+def close_shared_receiver() -> None:
     """End the receiver of all worlds, if there is one."""
-    if shore.cache_info().currsize:
-        shore().close()
-        shore.cache_clear()
+    if shared.cache_info().currsize:
+        shared().close()
+        shared.cache_clear()
 
 
 class World:
@@ -233,7 +233,7 @@ class World:
         self._pacs.close()
         self.faults, self.since = tuple(present), len(self.heard)
         injector = Injector(self.faults, seed)
-        destinations = {STORE: ("127.0.0.1", self._storage.port), **shore().receiver.as_destination()}
+        destinations = {STORE: ("127.0.0.1", self._storage.port), **shared().receiver.as_destination()}
         self._service = _Overhearing(QueryRetrieveScp("PACS", self.archive, destinations, injector), self.heard)
         self._listener = self._pacs.enter_context(
             Listener(
@@ -272,16 +272,16 @@ class World:
             if all(getattr(one, named[name]) == value for name, value in wanted.keys)
         ]
 
-    def landed(self, into: str) -> list[Landed]:
+    def arrived(self, into: str) -> list[Arrived]:
         """Return what is in the folder of its Storage SCP, or of the receiver."""
-        files = list(self._folder.glob("*.dcm")) if into == STORE else shore().files()
-        return [Landed(path.stem, path.stat().st_size, _data_set(path)) for path in files]
+        files = list(self._folder.glob("*.dcm")) if into == STORE else shared().files()
+        return [Arrived(path.stem, path.stat().st_size, _data_set(path)) for path in files]
 
     def forget_arrivals(self) -> None:
         """Empty both folders."""
         for path in self._folder.iterdir():
             path.unlink()
-        shore().clear()
+        shared().clear()
 
     def settle(self) -> None:
         """Wait until the PACS has nothing more to do: it may go on when the client has gone."""

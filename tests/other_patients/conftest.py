@@ -1,4 +1,4 @@
-"""What the random tests of strangers share."""
+"""What the random tests of other patients share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.model.world import close_shore
+from tests.model.world import close_shared_receiver
 
 
 @pytest.fixture(scope="module", autouse=True)
 def receiver() -> Iterator[None]:
     """Ends the receiver of all examples of a module with the last of them."""
     yield
-    close_shore()
+    close_shared_receiver()

@@ -13,9 +13,9 @@ import openpyxl
 import pandas as pd
 from hypothesis import strategies as st
 
-from tests.strangers.damage import DATES, OF_OBJECTS, OF_TEXT
-from tests.strangers.holdings import STUDIES, Study
-from tests.strangers.meaning import BLANK, IDENTIFYING, UNKNOWN, Cell, Row, named
+from tests.other_patients.archive import STUDIES, Study
+from tests.other_patients.damage import DATES, OF_OBJECTS, OF_TEXT
+from tests.other_patients.meaning import BLANK, IDENTIFYING, UNKNOWN, Cell, Row, named
 
 #: Headers that are the key, in usual spellings.
 CERTAIN: Final = {

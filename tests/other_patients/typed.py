@@ -13,10 +13,10 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from tests.model.words import FIRST_KEY, KEYS, LEVELS
-from tests.strangers.cohorts import CERTAIN
-from tests.strangers.damage import OF_OBJECTS
-from tests.strangers.holdings import STUDIES, Study
-from tests.strangers.meaning import BLANK, UNKNOWN, Cell, plain
+from tests.other_patients.archive import STUDIES, Study
+from tests.other_patients.cohorts import CERTAIN
+from tests.other_patients.damage import OF_OBJECTS
+from tests.other_patients.meaning import BLANK, UNKNOWN, Cell, plain
 
 #: What a cell of a row is, seen from the study that its UID names.
 How = Literal["own", "respelled", "blank", "other", "damaged"]

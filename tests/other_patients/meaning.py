@@ -10,7 +10,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from tests.strangers.holdings import STUDIES, Study
+from tests.other_patients.archive import STUDIES, Study
 
 LEVELS: Final = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 #: The level of each key that names something; dates and modalities only narrow a search.

@@ -1,4 +1,4 @@
-"""Mangled cohort files against Orthanc and dcmqrscp: no stranger's image is on disk, and the row says why."""
+"""Damaged cohort files against Orthanc and dcmqrscp: no other patient's image is on disk, and the row says why."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import dicomove as dm
 from dicomove.errors import DicomoveError, DicomoveWarning
 from dicomove.files import SERVICE_FOLDER
 from tests import receiving, servers
-from tests.strangers.holdings import archive
-from tests.strangers.mangled import FILES
+from tests.other_patients.archive import archive
+from tests.other_patients.damaged_files import FILES
 
 pytestmark = pytest.mark.timeout(120)
 
 
-class Ground:
-    """A real PACS that holds strangers, and a receiver that it knows."""
+class Servers:
+    """A real PACS with other patients, and a receiver that it knows."""
 
     def __init__(self, pacs: dm.Pacs, receiver: dm.Receiver) -> None:
         self.pacs, self.receiver = pacs, receiver
@@ -41,37 +41,37 @@ class Ground:
 
 
 @pytest.fixture(scope="module", params=["orthanc", "dcmqrscp"])
-def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     scratch = tmp_path_factory.mktemp(request.param)
     images = servers.write(archive().instances, scratch / "images")
     with ExitStack() as stack:
-        receiver = stack.enter_context(receiving.receiver(scratch / "received", ae_title="STRANGERS"))
-        known = {"STRANGERS": receiver.port}
+        receiver = stack.enter_context(receiving.receiver(scratch / "received", ae_title="RESEARCH"))
+        known = {"RESEARCH": receiver.port}
         if request.param == "orthanc":
             port = stack.enter_context(servers.orthanc(scratch, images, known)).dicom_port
         else:
             port = stack.enter_context(servers.dcmqrscp(scratch, images, known))
         title = request.param.upper()
-        yield Ground(dm.Pacs(f"{title}@127.0.0.1:{port}", calling_ae_title="STRANGERS", idle_timeout=20), receiver)
+        yield Servers(dm.Pacs(f"{title}@127.0.0.1:{port}", calling_ae_title="RESEARCH", idle_timeout=20), receiver)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_no_stranger_comes(ground: Ground, tmp_path: Path, name: str) -> None:
+def test_no_other_patient_comes(at: Servers, tmp_path: Path, name: str) -> None:
     case = FILES[name]
-    ground.clear()
+    at.clear()
     found, moved, said = pd.DataFrame(), pd.DataFrame(), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DicomoveWarning)
         try:
             cohort = dm.read_cohort(case.write(tmp_path))
-            found = dm.find(cohort, ground.pacs, level=case.level, progress=False)
-            moved = dm.move(found, ground.pacs, ground.receiver, level=case.level, progress=False, journal=False)
+            found = dm.find(cohort, at.pacs, level=case.level, progress=False)
+            moved = dm.move(found, at.pacs, at.receiver, level=case.level, progress=False, journal=False)
         except DicomoveError as error:
             said.append(str(error))
-    ground.receiver.flush()
+    at.receiver.flush()
     said += [str(one.message) for one in caught]
     advice = [] if moved.empty else [*found["advice"].dropna(), *moved["advice"].dropna()]
-    there = ground.patients()
-    assert there <= case.names, f"strangers: {there - case.names}; said: {said} {advice}"
+    there = at.patients()
+    assert there <= case.names, f"other patients: {there - case.names}; said: {said} {advice}"
     assert there >= case.brings, f"missing: {case.brings - there}; said: {said} {advice}"
     assert said or advice or not case.speaks, "silence"

@@ -14,21 +14,21 @@ import dicomove as dm
 from dicomove.errors import DicomoveWarning
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault, Request
-from tests.model.world import World, shore
-from tests.strangers.arrival import (
+from tests.model.world import World, shared
+from tests.other_patients.archive import STUDIES, Study, archive
+from tests.other_patients.arrival import (
     Arrival,
     arrive,
+    no_other_patient_is_on_disk,
     no_request_has_a_hole,
     no_row_of_find_is_of_another_patient,
-    no_stranger_is_on_disk,
 )
-from tests.strangers.holdings import STUDIES, Study, archive
-from tests.strangers.meaning import Cell, named
+from tests.other_patients.meaning import Cell, named
 
 pytestmark = pytest.mark.timeout(120)
 
 JANE: Final = STUDIES[0]
-#: Enough strangers: where an archive gives everything for each of its answers, the answers multiply.
+#: Enough other patients: where an archive gives everything for each of its answers, the answers multiply.
 FEW: Final = (STUDIES[0], STUDIES[2], STUDIES[10])
 WAYS: Final = [(level, "StudyRoot") for level in ("STUDY", "SERIES", "IMAGE")] + [
     (level, "PatientRoot") for level in ("PATIENT", "STUDY", "SERIES", "IMAGE")
@@ -97,7 +97,7 @@ def test_unrequested_instances_have_no_final_name(met: tuple[Fault, ...], keys: 
         for level, query_model in SOME_WAYS:
             arrival = arrive(world, lambda: cohort(JANE, keys=keys), level=level, query_model=query_model)
             wanted = by(JANE, keys=keys, level=level)
-            no_stranger_is_on_disk(arrival, wanted)
+            no_other_patient_is_on_disk(arrival, wanted)
             no_row_of_find_is_of_another_patient(arrival, wanted)
             no_request_has_a_hole(arrival)
 
@@ -161,9 +161,9 @@ def test_images_of_another_patient_than_the_answer_said_are_told(keys: tuple[str
     """The answers repeat the keys, whoever's study it is: only the images tell whose they are."""
     arrival = met_by(faults.FindEchoesKeys(), keys=keys)
     assert arrival.moved is not None
-    strangers = ~arrival.moved["StudyInstanceUID"].isin([study.uid for study in STUDIES if study.patient == "000123"])
+    others = ~arrival.moved["StudyInstanceUID"].isin([study.uid for study in STUDIES if study.patient == "000123"])
     told = arrival.moved["advice"].notna() | (arrival.moved["outcome"] != "complete")
-    assert "PatientID" not in keys or told[strangers].all()
+    assert "PatientID" not in keys or told[others].all()
 
 
 #: Her study has no PatientID in the archive.
@@ -201,8 +201,8 @@ def test_a_move_by_a_uid_brings_no_study_of_another_patient_than_the_row_names(l
     table = pd.DataFrame([{"PatientID": JANE.patient} | {key: one[key] for key in keys} for one in (his, hers)])
     with World(archive()) as world:
         world.forget_arrivals()
-        moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
-        landed = {one.uid for one in world.landed("RECEIVER")}
+        moved = dm.move(table, world.pacs(), shared().receiver, journal=False, progress=False)
+        landed = {one.uid for one in world.arrived("RECEIVER")}
     assert moved["outcome"].tolist() == ["invalid", "complete"], moved["advice"].tolist()
     assert moved["error"].iloc[0] == "other_patient"
     assert moved["attempts"].tolist() == [0, 1]
@@ -226,7 +226,7 @@ def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_patient(nam
         world.meets([fault] if fault else [])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
-            moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
+            moved = dm.move(table, world.pacs(), shared().receiver, journal=False, progress=False)
     assert moved["outcome"].tolist() == ["complete"], moved["advice"].tolist()
 
 
@@ -306,8 +306,8 @@ def moved_by(table: pd.DataFrame, *met: Fault, **options: Any) -> tuple[pd.DataF
         world.meets(list(met))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
-            moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False, **options)
-        return moved, {one.uid for one in world.landed("RECEIVER")}
+            moved = dm.move(table, world.pacs(), shared().receiver, journal=False, progress=False, **options)
+        return moved, {one.uid for one in world.arrived("RECEIVER")}
 
 
 class RefusesPatientId(faults.AnswersFind):

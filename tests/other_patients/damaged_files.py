@@ -10,7 +10,7 @@ from typing import Any, Final
 import openpyxl
 import pandas as pd
 
-from tests.strangers.holdings import STUDIES
+from tests.other_patients.archive import STUDIES
 
 FIRST: Final = STUDIES[0]
 

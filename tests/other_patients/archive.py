@@ -1,4 +1,4 @@
-"""An archive in which most patients are strangers that look like those that a cohort names."""
+"""An archive in which most patients are in no cohort, and look like those that are."""
 
 from __future__ import annotations
 

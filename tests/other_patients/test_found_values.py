@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from tests.model.world import World, shore
-from tests.strangers.holdings import ROOT, STUDIES, Study, archive
+from tests.model.world import World, shared
+from tests.other_patients.archive import ROOT, STUDIES, Study, archive
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -45,8 +45,8 @@ def test_found_values_are_found_again_and_moved(name: str, level: str) -> None:
         table = pd.DataFrame({"StudyInstanceUID": [study.uid]})
         found = dm.find(table, world.pacs(), keys=keys, progress=False)
         again = dm.find(found, world.pacs(), level=level, keys=keys, progress=False)
-        moved = dm.move(again, world.pacs(), shore().receiver, level=level, journal=False, progress=False)
-        landed = {one.uid for one in world.landed("RECEIVER")}
+        moved = dm.move(again, world.pacs(), shared().receiver, level=level, journal=False, progress=False)
+        landed = {one.uid for one in world.arrived("RECEIVER")}
     assert found["outcome"].tolist() == ["matched"], found["advice"].tolist()
     assert set(again["outcome"]) == {"matched"}, again["advice"].tolist()
     assert set(moved["outcome"]) == {"complete"}, moved["advice"].tolist()

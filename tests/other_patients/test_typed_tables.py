@@ -2,7 +2,7 @@
 
 A row brings what its UIDs name, unless what stands beside them is another patient's::
 
-    DICOMOVE_STRANGERS_EXAMPLES=1000 pytest tests/strangers/test_typed_tables.py
+    DICOMOVE_OTHER_PATIENTS_EXAMPLES=1000 pytest tests/other_patients/test_typed_tables.py
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ import dicomove as dm
 from dicomove.errors import DicomoveError, DicomoveWarning
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault
-from tests.model.world import World, shore
-from tests.strangers.arrival import Arrival, no_request_has_a_hole
-from tests.strangers.examples import TIMEOUT_S, profile, some_faults
-from tests.strangers.holdings import STUDIES, Study, archive
-from tests.strangers.typed import (
+from tests.model.world import World, shared
+from tests.other_patients.archive import STUDIES, Study, archive
+from tests.other_patients.arrival import Arrival, no_request_has_a_hole
+from tests.other_patients.examples import TIMEOUT_S, profile, some_faults
+from tests.other_patients.typed import (
     UNREADABLE,
     Row,
     Table,
@@ -114,14 +114,16 @@ def moves(world: World, table: Table, frame: pd.DataFrame, way: Way, journal: Pa
         }
         try:
             if way.planned:
-                run.planned = frame = dm.plan(frame, world.pacs(), shore().receiver, journal=journal or False, **common)
-            run.moved = dm.move(frame, world.pacs(), shore().receiver, **options)
+                run.planned = frame = dm.plan(
+                    frame, world.pacs(), shared().receiver, journal=journal or False, **common
+                )
+            run.moved = dm.move(frame, world.pacs(), shared().receiver, **options)
         except DicomoveError as error:
             run.refused = error
     world.settle()
-    shore().receiver.flush()
+    shared().receiver.flush()
     run.said = [str(one.message) for one in caught]
-    run.on_disk = [_named_in(path) for path in shore().files()]
+    run.on_disk = [_named_in(path) for path in shared().files()]
     return run
 
 

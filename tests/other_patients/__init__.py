@@ -2,7 +2,7 @@
 
 ::
 
-    holdings    an archive in which most patients are strangers that look like those that a cohort names
+    archive     an archive in which most patients are in no cohort, and look like those that are
     meaning     what a person reads in a cell, and which patients a row of such cells names: the oracle
     damage      what spreadsheets, databases and people do to a cell, each with its meaning
     cohorts     tables of such cells, as a DataFrame, as CSV and as XLSX

@@ -1,8 +1,8 @@
-"""Random cohorts with random damage, at a PACS that holds strangers and has any fault: no stranger's image has a name.
+"""Random cohorts with random damage, at a PACS with other patients and any fault: no other patient's image has a name.
 
 In CI the examples are the same each time. To look for more::
 
-    DICOMOVE_STRANGERS_EXAMPLES=5000 pytest tests/strangers
+    DICOMOVE_OTHER_PATIENTS_EXAMPLES=5000 pytest tests/other_patients
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from hypothesis import event, given, strategies as st
 import dicomove as dm
 from dicomove.testing.faults.base import Fault
 from tests.model.world import World
-from tests.strangers.arrival import (
+from tests.other_patients.archive import archive
+from tests.other_patients.arrival import (
     Arrival,
     arrive,
     every_matched_row_tells_by_what_it_was_asked,
+    no_other_patient_is_on_disk,
     no_request_has_a_hole,
     no_row_of_find_is_of_another_patient,
-    no_stranger_is_on_disk,
 )
-from tests.strangers.cohorts import (
+from tests.other_patients.cohorts import (
     Cohort,
     TextFile,
     Workbook,
@@ -35,8 +36,7 @@ from tests.strangers.cohorts import (
     text_files,
     workbooks,
 )
-from tests.strangers.examples import TIMEOUT_S, profile, some_faults
-from tests.strangers.holdings import archive
+from tests.other_patients.examples import TIMEOUT_S, profile, some_faults
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
@@ -63,7 +63,7 @@ def check(cohort: Cohort, read: Any, way: tuple[str, str], met: tuple[Fault, ...
     event(f"files of {len(arrival.patients_on_disk)} patients, refused: {arrival.refused is not None}")
     named = cohort.named(level)
     if not {fault.name for fault in met} & LIES_ABOUT_THE_PATIENT:
-        no_stranger_is_on_disk(arrival, named)
+        no_other_patient_is_on_disk(arrival, named)
         no_row_of_find_is_of_another_patient(arrival, named)
     no_request_has_a_hole(arrival)
     every_matched_row_tells_by_what_it_was_asked(arrival)

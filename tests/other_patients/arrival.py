@@ -15,9 +15,9 @@ import dicomove as dm
 from dicomove.dimse.messages import C_FIND_RQ
 from dicomove.errors import DicomoveError, DicomoveWarning
 from tests.model.words import FIRST_KEY, KEYS, LEVELS
-from tests.model.world import Heard, World, holds_soon, shore
-from tests.strangers.holdings import STUDIES, owner
-from tests.strangers.meaning import patients
+from tests.model.world import Heard, World, holds_soon, shared
+from tests.other_patients.archive import STUDIES, owner
+from tests.other_patients.meaning import patients
 
 MATCHED: Final = ("matched", "partial")
 
@@ -74,16 +74,16 @@ def arrive(
             options: dict[str, Any] = {"query_model": query_model, "progress": False}
             moving = options | {"level": level, "journal": False, "total_timeout": total_timeout}
             if at_once:
-                arrival.moved = dm.retrieve(arrival.table, world.pacs(), shore().receiver, **moving)
+                arrival.moved = dm.retrieve(arrival.table, world.pacs(), shared().receiver, **moving)
             else:
                 arrival.found = dm.find(arrival.table, world.pacs(), level=level, **options)
-                arrival.moved = dm.move(arrival.found, world.pacs(), shore().receiver, **moving)
+                arrival.moved = dm.move(arrival.found, world.pacs(), shared().receiver, **moving)
         except DicomoveError as error:
             arrival.refused = error
     world.settle()
-    shore().receiver.flush()
+    shared().receiver.flush()
     arrival.said = [str(one.message) for one in caught] + ([str(arrival.refused)] if arrival.refused else [])
-    arrival.on_disk = {_study(path) for path in shore().files()}
+    arrival.on_disk = {_study(path) for path in shared().files()}
     arrival.heard = world.heard[since:]
     return arrival
 
@@ -97,11 +97,11 @@ def _study(path: Path) -> str:
     )
 
 
-def no_stranger_is_on_disk(arrival: Arrival, named: Sequence[set[str]]) -> None:
+def no_other_patient_is_on_disk(arrival: Arrival, named: Sequence[set[str]]) -> None:
     """No instance of a patient whom no row names has a final name."""
     welcome = patients(set().union(*named))
-    strangers = arrival.patients_on_disk - welcome
-    assert not strangers, f"{strangers} came; named: {welcome}; asked: {asked(arrival)}; said: {arrival.said}"
+    others = arrival.patients_on_disk - welcome
+    assert not others, f"{others} came; named: {welcome}; asked: {asked(arrival)}; said: {arrival.said}"
 
 
 def no_row_of_find_is_of_another_patient(arrival: Arrival, named: Sequence[set[str]]) -> None:

@@ -1,4 +1,4 @@
-"""The shell is the library's twin: pipes, JSON, exit codes, criteria, plans, resuming, receiving."""
+"""The shell does what the library does: pipes, JSON, exit codes, criteria, plans, resuming, receiving."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dicomove.testing.faults.base import Fault
 from dicomove.testing.faults.instances import Mislabels
 
 #: The number of examples that the caller of pytest wants; 0 is the usual number, and always the same examples.
-WANTED: Final = int(os.environ.get("DICOMOVE_STRANGERS_EXAMPLES", "0"))
+WANTED: Final = int(os.environ.get("DICOMOVE_OTHER_PATIENTS_EXAMPLES", "0"))
 TIMEOUT_S: Final = 400 + 3 * WANTED
 
 _ARGUMENTS: Final[dict[str, dict[str, Any]]] = {

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from tests.strangers.meaning import BLANK, UNKNOWN, Cell
+from tests.other_patients.meaning import BLANK, UNKNOWN, Cell
 
 Damage = Callable[[str], Cell]
 _FULL_WIDTH: Final = {code: code + 0xFEE0 for code in (*range(ord("0"), ord("9") + 1), *range(ord("A"), ord("[")))}
