@@ -267,7 +267,7 @@ _AFTER: Final = {
         "A data set without an end: 96 MiB of it.", Send(_store(b"")), Repeat(Send(_data(16378) * 64), 96)
     ),
     "endless-empty-fragments": _associated(
-        "A data set without an end and without a byte.", Send(_store(b"")), Repeat(Send(_data(0) * 4096), 256)
+        "A data set without an end and without a byte.", Send(_store(b"")), Repeat(Send(_data(0) * 4096), 64)
     ),
     "small-fragments": _associated(
         "A data set in PDUs of two bytes.", Send(_store(b"")), Repeat(Send(_data(2) * 4096), 8)

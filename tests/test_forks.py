@@ -54,7 +54,7 @@ def test_its_end_is_told_as_that_of_a_program() -> None:
 
 
 def test_it_has_its_session_as_soon_as_its_number_is_known() -> None:
-    for _ in range(100):
+    for _ in range(25):
         with subprocess.Popen(forks.python("-c", "pass"), start_new_session=True) as process:
             assert os.getpgid(process.pid) == process.pid
 
