@@ -53,7 +53,12 @@ TESTS: Final = {
     "dicomove/cohort/asked_cells": ("cohort_asked_cells",),
     "dicomove/cohort/changes": ("cohort_changes", "run_shared_rows"),
     "dicomove/cohort/find_tables": ("cohort_find_tables", "verdicts"),
-    "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
+    "dicomove/cohort/header_rows": (
+        "cohort_header_rows",
+        "cohort_other_lines",
+        "cohort_reading",
+        "cohort_spreadsheets",
+    ),
     "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/search/answers": ("cohort_queries", "search_answers"),
     "dicomove/search/": ("search_*", "find_spans"),

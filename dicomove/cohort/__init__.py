@@ -6,7 +6,7 @@ Tables in::
     text_files        the rows of a text file: encoding, delimiter, lines above
     spreadsheets      the sheets of .xlsx, .xlsb, .xls and .ods
     parquet_files     the rows of a Parquet file, or of a folder of them
-    header_rows       the row with the headers, and what they mean
+    header_rows       the row with the headers, what they mean, and lines below it that are not rows
     stored_cells      the rows of a file as they are stored, and their cells as text
     damage            cells that do not hold what a person saw or meant                                   (pure)
 

@@ -22,12 +22,12 @@ from dicomove.cohort.header_rows import (
     choose_sheet,
     has_no_header,
     header_row,
-    header_text,
     labels,
     left_out,
     wanted_headers,
+    without_other_lines,
 )
-from dicomove.cohort.keywords import VRS, keyword
+from dicomove.cohort.keywords import VRS
 from dicomove.cohort.parquet_files import SUFFIXES as PARQUET, read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
 from dicomove.cohort.stored_cells import NAMED, Grid, cell_problem, cell_text, places
@@ -45,11 +45,6 @@ _SHORT: Final = (
     "header end with a delimiter, or is it a remark below the table?)"
 )
 _MERGED: Final = "merged cells were filled from their first cell"
-
-#: Databases and Markdown draw a line below the header.
-_RULER: Final = re.compile(r"(?=.*(?:--|==))[-=+:| ]+")
-#: The last line that sqlcmd, psql and SQL*Plus write.
-_COUNT: Final = re.compile(r"(?i)\(?[0-9,.]+ rows? ?(?:affected|selected|returned)?\)?\.?")
 
 
 def read_cohort(
@@ -97,7 +92,7 @@ def read_cohort(
     wanted = wanted_headers(columns)
     grid, notes = choose_sheet(_read(user_path(path), encoding, wanted), sheet, wanted)
     grid, said = _with_header(grid, columns, header, wanted)
-    grid, other_lines = _without_other_lines(grid)
+    grid, other_lines = without_other_lines(grid)
     table, reports = _table(grid, columns)
     for note in [*grid.notes, *notes, *said, *other_lines, *reports]:
         warn(note, CohortWarning)
@@ -161,60 +156,6 @@ def _from_header(grid: Grid, first: int) -> Grid:
         merged=frozenset((row, column) for row, column in kept.merged if row),
         hidden=kept.hidden - {0},
     )
-
-
-def _without_other_lines(grid: Grid) -> tuple[Grid, list[str]]:
-    """Return the grid without lines below its header that are not rows of the table, and notes for the user."""
-    names = [keyword(header_text(cell)) or "" for cell in grid.rows[0]] if grid.rows else []
-    keys = [place for place, name in enumerate(names) if name]
-    last = len(grid.rows) - 1
-    again = [place for place in range(1, last + 1) if _is_header_again(names, keys, grid, place)]
-    found = {
-        "the header again": again,
-        "a line of dashes": [1] if last and _is_ruler(grid.rows[1]) else [],
-        "the number of rows": [last] if last > 1 and _is_count(grid.rows[last]) else [],
-    }
-    left = {place for some in found.values() for place in some}
-    notes = [f"{what} was left out: {_places(grid, some)}" for what, some in found.items() if some]
-    return (grid.only([place for place in range(last + 1) if place not in left]), notes) if left else (grid, [])
-
-
-def _is_header_again(names: Sequence[str], keys: Sequence[int], grid: Grid, place: int) -> bool:
-    row = grid.rows[place]
-    filled = [column for column in keys if column < len(row) and not is_blank(row[column])]
-    # `_word` first excludes numbers and short codes, which are most cells of most rows: this is fast.
-    words = [(names[column], word) for column in filled if (word := _word(row[column]))]
-    if not words:
-        return False
-    same = sum(name == word for name, word in words)
-    if len(words) - same > 1:
-        msg = (
-            f"{_places(grid, [place])} looks like the header of another table "
-            f"({', '.join(word for _, word in words)}): put each table into a file, or a sheet, of its own"
-        )
-        raise CohortError(msg)
-    # One of several cells may by chance hold the word for its column.
-    return same > 0 and (same == len(filled) or same > 1)
-
-
-def _word(cell: object) -> str | None:
-    """Return the keyword that a cell contains as its text, or None."""
-    is_word = isinstance(cell, str) and cell[:1].isalpha() and len(cell) > 2 and "^" not in cell
-    return keyword(header_text(cell)) if is_word else None
-
-
-def _is_ruler(row: Sequence[object]) -> bool:
-    filled = [text for text in map(header_text, row) if text]
-    return bool(filled) and all(map(_RULER.fullmatch, filled))
-
-
-def _is_count(row: Sequence[object]) -> bool:
-    first, *others = map(header_text, row)
-    return _COUNT.fullmatch(first) is not None and not any(others)
-
-
-def _places(grid: Grid, rows: Sequence[int]) -> str:
-    return places([grid.lines[row] if grid.lines else row for row in rows])
 
 
 def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:

@@ -24,8 +24,11 @@ from dicomove.run.questions import (
     listed_instances,
     listed_of_patient,
     listed_series,
+    names_nothing,
     related_instances,
     values_of_study,
+    was_stopped,
+    why_not,
 )
 from dicomove.words import NEVER
 
@@ -270,9 +273,9 @@ class Inventory:
             except _NoAnswerError as no_answer:
                 found = self.unanswered = no_answer.found
                 self._why = Unverified(
-                    _why_not(found, self._peer),
-                    may_pass=not _names_nothing(found) and found.error not in NEVER,
-                    was_stopped=_was_stopped(found),
+                    why_not(found, self._peer),
+                    may_pass=not names_nothing(found) and found.error not in NEVER,
+                    was_stopped=was_stopped(found),
                 )
                 if is_last or found.status is not None or found.error not in BROKEN:
                     self._note(question, found, time.monotonic() - started)
@@ -285,7 +288,7 @@ class Inventory:
     def _note(self, question: Question, found: FindResult, seconds: float) -> None:
         if found.status is not None:
             self.asked.append(Asked(question))
-        elif not _was_stopped(found) and found.error != "not_supported":
+        elif not was_stopped(found) and found.error != "not_supported":
             self.asked.append(Asked(question, seconds))
 
     def _find_soon(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
@@ -312,31 +315,6 @@ class _NoAnswerError(Exception):
     def __init__(self, found: FindResult) -> None:
         super().__init__("C-FIND brought no answer")
         self.found = found
-
-
-def _why_not(found: FindResult, peer: str) -> str:
-    """Return why a C-FIND failed, as a clause for a sentence."""
-    if _names_nothing(found):
-        return "an answer of C-FIND has no UID, or not a single one"
-    if found.error == "capped":
-        return f"{peer} ended C-FIND with a warning ({found.status}) and may have more"
-    if found.status is not None and not found.cancelled:
-        return f"{peer} refused C-FIND with {found.status}"
-    if found.error == "not_supported":
-        return f"{peer} does not offer C-FIND"
-    if _was_stopped(found):
-        return "C-FIND was cancelled"
-    return f"C-FIND was not answered ({found.error})"
-
-
-def _was_stopped(found: FindResult) -> bool:
-    """Whether we cancelled this C-FIND, or did not send it, because the run was stopped."""
-    return found.cancelled or found.error == "cancelled"
-
-
-def _names_nothing(found: FindResult) -> bool:
-    """Whether the PACS answered, but without usable UIDs."""
-    return found.status is not None and found.error == "invalid_response"
 
 
 def _matters(evidence: Evidence) -> bool:

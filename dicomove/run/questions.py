@@ -1,4 +1,4 @@
-"""The C-FINDs about an identifier: numbers, values of keys, series, instances; and pauses for a silent PACS. Pure."""
+"""The C-FINDs about an identifier: numbers, keys, series, instances, failures; and pauses for a silent PACS. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 from dicomove.cohort import Identifier, Level
 from dicomove.columns import whole_number
+from dicomove.dimse import FindResult
 from dicomove.search import may_be_cut
 
 #: SOP Instance UIDs, each with its Series Instance UID, which is empty if no answer says that it is of this study.
@@ -118,6 +119,31 @@ def is_whole(listed: Listed, counts: Mapping[str, int | None] | None) -> bool:
     (True, False, False)
     """
     return bool(counts) and not may_be_cut(len(counts or ())) and counts == Counter(listed.values())
+
+
+def why_not(found: FindResult, peer: str) -> str:
+    """Return why a C-FIND failed, as a clause for a sentence."""
+    if names_nothing(found):
+        return "an answer of C-FIND has no UID, or not a single one"
+    if found.error == "capped":
+        return f"{peer} ended C-FIND with a warning ({found.status}) and may have more"
+    if found.status is not None and not found.cancelled:
+        return f"{peer} refused C-FIND with {found.status}"
+    if found.error == "not_supported":
+        return f"{peer} does not offer C-FIND"
+    if was_stopped(found):
+        return "C-FIND was cancelled"
+    return f"C-FIND was not answered ({found.error})"
+
+
+def was_stopped(found: FindResult) -> bool:
+    """Whether we cancelled this C-FIND, or did not send it, because the run was stopped."""
+    return found.cancelled or found.error == "cancelled"
+
+
+def names_nothing(found: FindResult) -> bool:
+    """Whether the PACS answered, but without usable UIDs."""
+    return found.status is not None and found.error == "invalid_response"
 
 
 @dataclass(frozen=True, slots=True)
