@@ -144,10 +144,10 @@ def move(
     Warns
     -----
     CohortWarning
-        Rows lack a UID that others have, and so bring more, for example a study and not one series; rows of `find`
-        bring a whole patient, because their column QueryRetrieveLevel says so; rows that bring a whole patient name its
-        IssuerOfPatientID, which a C-MOVE does not have; a column of your own got another name in the table; or the PACS
-        has studies under another PatientName or PatientBirthDate.
+        Rows lack a UID that others have, and so bring more, for example a study and not one series. Or rows of `find`
+        bring a whole patient, because their column QueryRetrieveLevel says so. Or such rows name an IssuerOfPatientID,
+        which a C-MOVE does not have. Or a column of your own got another name in the table. Or the PACS has studies
+        under another PatientName or PatientBirthDate.
     InterruptedWarning
         The run was stopped: the table is partial.
     JournalWarning

@@ -20,7 +20,7 @@ A complete answer from a PACS that limits its answers::
     cutter           chooses spans that fit into one answer each               (pure)
     spans            the spans of days and minutes into which it is split      (pure)
     by_text          splits a search by the characters of PatientID and AccessionNumber
-    below            the series of a study, the instances of a series, by modality and number
+    by_number        the series of a study, the instances of a series, by modality and number
 """
 
 from __future__ import annotations

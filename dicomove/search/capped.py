@@ -17,8 +17,8 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.below import ask_below
 from dicomove.search.by_date import ByDate
+from dicomove.search.by_number import ask_by_number
 from dicomove.search.by_text import ByText
 from dicomove.search.c_find import Keys
 from dicomove.search.hidden_matches import (
@@ -85,7 +85,7 @@ def ask_whole(
     if has_failed(first):
         return first
     if axis.counted_by:
-        return ask_below(asked, axis, by_date, whole, first)
+        return ask_by_number(asked, axis, by_date, whole, first)
     search = _Search(asked, whole, axis, by_date)
     first = search.believed(first)
     return search.in_parts(first) if search.is_cut_off(first) else search.as_it_is(first)

@@ -30,7 +30,7 @@ _MODALITIES: Final = (
 )
 
 
-def ask_below(asked: OneSearch, axis: Axis, by_date: ByDate, whole: Span, first: FindResult) -> FindResult:
+def ask_by_number(asked: OneSearch, axis: Axis, by_date: ByDate, whole: Span, first: FindResult) -> FindResult:
     """Return all series of a study, or all instances of a series.
 
     Parameters
@@ -46,12 +46,12 @@ def ask_below(asked: OneSearch, axis: Axis, by_date: ByDate, whole: Span, first:
     first
         The first answer.
     """
-    below = _Below(asked, axis, by_date, first)
-    return below.completed(whole) if below.may_lack() else below.first
+    search = _Search(asked, axis, by_date, first)
+    return search.completed(whole) if search.may_lack() else search.first
 
 
 @dataclass
-class _Below:
+class _Search:
     asked: OneSearch
     axis: Axis
     by_date: ByDate
