@@ -160,6 +160,23 @@ def test_a_damaged_file_is_asked_for_again_until_it_comes(tmp_path: Path) -> Non
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
 
 
+def test_what_another_row_has_just_brought_is_not_damaged(tmp_path: Path) -> None:
+    """Its hash is computed after it came: until then, there is nothing to compare its bytes with."""
+    one = next(SOURCE.instances_of_all())
+    rows = pd.DataFrame(
+        {
+            "StudyInstanceUID": one.study_instance_uid,
+            "SeriesInstanceUID": [None, one.series_instance_uid],
+            "QueryRetrieveLevel": ["STUDY", "SERIES"],
+        }
+    )
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        dm.move(rows, pacs, receiver, progress=False)
+        next(tmp_path.glob(f"*/{one.series_instance_uid}/*.dcm")).unlink()
+        results = dm.move(rows, pacs, receiver, progress=False, verify="hash")
+    assert results["attempts"].tolist() == [1, 0]
+
+
 @contextmanager
 def bad_sector(pid: int, path: Path) -> Iterator[None]:
     """Let the disk fail when a process reads a file, as ``strace`` can."""

@@ -109,6 +109,8 @@ class Api:
         return [one for one in records if (one.path, one.received_at) not in self.damaged]
 
     def _is_unchanged(self, record: InstanceRecord) -> bool:
+        if not record.sha256:  # it has just come, and its hash is not computed yet
+            return True
         try:
             return file_sha256(self.storage.folder / record.path) == record.sha256
         except OSError:  # a bad sector, or no right to read
