@@ -211,6 +211,11 @@ def resumed(row: Row, at: datetime) -> Row:
     return row._replace(outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
 
 
+def is_resumed(row: Row) -> bool:
+    """Return whether an earlier run completed a row, and this one only asked whether it is still there."""
+    return not row.attempts and (row.advice or "").startswith(_COMPLETED)
+
+
 @lru_cache(maxsize=1024)  # thousands of rows share the minute and the advice
 def _completed_at(minute: datetime, advice: str) -> str:
     if advice.startswith(_COMPLETED):  # the run after that one only checked it

@@ -409,6 +409,7 @@ def test_a_run_is_resumed_and_the_destination_says_what_is_still_there(
         columns(again, "outcome", "attempts", "resumed", "received", "counted_by")
         == [("complete", 0, True, 6, "destination")] * 3
     )
+    pd.testing.assert_frame_equal(dm.read_journal(options["journal"], run=2), again)
     assert planned["action"].tolist() == ["skip"] * 3
     assert sorted(gone["action"]) == ["move", "skip", "skip"]
     assert third["outcome"].eq("complete").all()

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from dicomove.errors import JournalError
 from dicomove.files import SERVICE_FOLDER, user_path
-from dicomove.results import Row
+from dicomove.results import Row, is_resumed
 from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
 from dicomove.store.sqlite import Database
 from dicomove.words import SKIPPED
@@ -97,7 +97,8 @@ def row_of(values: Sequence[Any]) -> Row:
         named["outcome"] = "complete"
     for name in _TIMES:
         named[name] = datetime.fromisoformat(named[name]) if named[name] else None
-    return Row(**named)
+    row = Row(**named)
+    return row._replace(resumed=True) if is_resumed(row) else row
 
 
 def row_at_begin_of(values: Sequence[Any]) -> Row:
