@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import pandas as pd
 
@@ -173,8 +174,8 @@ def find(
         own got another name in the table.
     FindWarning
         Answers were left out because they do not fit their row; or rows were asked by fewer keys than the table has; or
-        a row that names one patient, study or UID matches studies of several patients; or the PACS does not
-        return the IssuerOfPatientID that a row names.
+        a row that names one patient, study or UID matches studies of several patients; or a key often stands for
+        an empty cell (``unknown``, ``000``); or the PACS does not return the IssuerOfPatientID that a row names.
     InterruptedWarning
         The search was interrupted. The table has the matches so far.
     JournalWarning
@@ -285,6 +286,14 @@ def _before_asking(
         yield f"rows are asked without a column that may be meant. {' '.join(found)}", CohortWarning
     elif uncompared := uncompared_keys(table):
         yield uncompared, CohortWarning
+    doubtful = [names for query in asked if query.notes and (names := query.placeholders)]
+    if doubtful:
+        message = (
+            f"{len(doubtful)} of {len(queries)} rows are asked by a value of "
+            f"{' or '.join(dict.fromkeys(chain.from_iterable(doubtful)))} that often stands for an empty cell (a word, "
+            "or zeros), and may match more studies than they mean: see advice"
+        )
+        yield message, FindWarning
     partial = sum(bool(query.blank) for query in asked)
     if partial:
         message = (

@@ -9,7 +9,15 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import UNIQUE_KEYS, is_blank, keyword_columns, plain_label, positions_in, text_unless_blank
+from dicomove.cohort import (
+    UNIQUE_KEYS,
+    exchanged_labels,
+    is_blank,
+    keyword_columns,
+    plain_label,
+    positions_in,
+    text_unless_blank,
+)
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.outcome import sentences
@@ -69,7 +77,7 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     Warns
     -----
     CohortWarning
-        A column of your own was renamed.
+        A column of your own was renamed; or the cohort has no key, and its other cells are not those of its labels.
 
     Examples
     --------
@@ -87,12 +95,13 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
             message = f"verdicts(cohort, results) needs two DataFrames, not a {type(table).__name__}"
             raise CohortError(message)
     rows: list[list[_Result]] = [[] for _ in range(len(cohort))]
-    for positions, result in zip(positions_in(cohort, results), _results(results), strict=True):
+    places = positions_in(cohort, results)
+    for positions, result in zip(places, _results(results), strict=True):
         for position in positions:
             rows[position].append(result)
-    of_own = columns.kept_message(cohort, VERDICT_COLUMNS)
-    if of_own:
-        warn(of_own, CohortWarning)
+    messages = (exchanged_labels(cohort, results, places), columns.kept_message(cohort, VERDICT_COLUMNS))
+    for message in filter(None, messages):
+        warn(message, CohortWarning)
     return columns.with_columns(cohort, _columns([_verdict(found) for found in rows]), VERDICT_COLUMNS)
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, strategies as st
 
 import dicomove as dm
 from dicomove import find, read_cohort
-from dicomove.cohort import Level, unasked_columns, unlikely_values
-from dicomove.cohort.hints import unlikely
-from dicomove.errors import CohortWarning
+from dicomove.cohort import Level, unasked_columns, uncompared_keys, unlikely_values
+from dicomove.cohort.damage import unlikely
+from dicomove.errors import CohortWarning, FindWarning
 from dicomove.testing import demo_pacs
 
 ROWS = pd.DataFrame({"PatientID": ["7", "7"], "AccessionNumber": ["A1", "A2"], "StudyDate": ["20240105", "20240106"]})
@@ -199,6 +199,7 @@ def test_a_column_whose_cells_are_keys_is_named(columns: dict[str, list[object]]
         ),
         *("PatientWeight", "exam_normal", "exam_abnormal", "case_notes", "order_node", "val_acc", "subject_age"),
         *("DATSCAN", "DT-MRI", "ct_data", "ct_dose", "us_status", "death_dt", "visit_date", "acquisition_nr"),
+        *("exam_thyroid", "study_fluid_ml", "estudio_tiroides"),  # they end like "UID" and "OID"
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
 )
@@ -253,6 +254,26 @@ def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: str | tuple[s
     assert f"({named}?)" in said
 
 
+@pytest.mark.parametrize(
+    ("header", "cell", "is_named"),
+    [
+        *((header, "7", True) for header in ("Patienten-ID", "ID du patient", "id_paciente", "Pasient ID", "患者ID")),
+        *((header, "000123", True) for header in ("Patientennummer", "MR No.", "Potilasnumero", "Zugangsnummer")),
+        *((header, "17", False) for header in ("Patientennummer", "patient_no", "Akzession")),
+        *(
+            (header, "100123", False)
+            for header in ("subject_id", "Fallnummer", "hospital_id", "order_no", "Aufnahmenr")
+        ),
+        *((header, "out/100123", False) for header in ("dossier", "dossier patient")),
+        *((header, "0.93456", False) for header in ("acc", "an", "pid", "patient")),
+        ("pat_id_hash", "123456", False),
+    ],
+)
+def test_a_number_in_other_words_beside_uids_is_named(header: str, cell: str, is_named: bool) -> None:
+    said = uncompared_keys(pd.DataFrame({"StudyInstanceUID": ["1.2.3"], header: [cell]}))
+    assert (said is not None and f"{header!r} (" in said) is is_named
+
+
 def test_an_empty_table_and_a_table_of_find_have_no_blank_keys() -> None:
     assert unasked_columns(ROWS[:0], by_uid=False) == []
     found = pd.DataFrame({"cohort_row": [0], "PatientID": [""], "outcome": "matched", "matches": 1, "filtered": 0})
@@ -273,6 +294,7 @@ def test_find_warns_of_them_before_it_asks() -> None:
     [
         ("NULL", "PatientID", "empty cell"),
         ("NULL", "IssuerOfPatientID", "empty cell"),
+        ("XXX", "AccessionNumber", "empty cell"),
         ("n/a", "StudyDescription", "empty cell"),
         ("UNKNOWN", "BodyPartExamined", "empty cell"),
         ("000123^^^HOSP^PI", "PatientID", "HL7"),
@@ -361,7 +383,10 @@ def test_a_word_for_an_empty_cell_is_said_whatever_it_matches(tmp_path: Path) ->
     path.write_text("mrn,accession\nNULL,A0001\n")
     with pytest.warns(CohortWarning, match="PatientID: a word that often stands for an empty cell"):
         cohort = read_cohort(path)
-    with demo_pacs() as pacs:
+    with (
+        demo_pacs() as pacs,
+        pytest.warns(FindWarning, match="1 of 1 rows are asked by a value of PatientID that often"),
+    ):
         found = find(cohort, pacs, progress=False)
     assert "blank the cell" in found["advice"][0]
     assert found["advice"][0].count("empty cell") == 1

@@ -610,8 +610,19 @@ def test_a_wildcard_in_all_that_identifies_is_said() -> None:
 
 
 def test_an_identifier_that_is_a_word_for_an_empty_cell_has_a_note() -> None:
-    (note,) = find_query({"AccessionNumber": "NULL", "PatientID": "7", "PatientName": "unknown"}).notes
-    assert note.startswith("AccessionNumber is a word that often stands for an empty cell")
+    for cell, why in (("NULL", "is a word"), ("000", "holds only zeros")):
+        query = find_query({"AccessionNumber": cell, "PatientID": "7", "PatientName": "unknown", "StudyID": "0"})
+        assert [note.startswith(f"AccessionNumber {why}") for note in query.notes] == [True]
+        assert query.placeholders == ("AccessionNumber",)
+
+
+def test_a_number_of_several_people_has_a_note() -> None:
+    rows = {"PatientID": [*"abc", "d", ""], "AccessionNumber": [*["9999"] * 3, "A1", "9999"]}
+    queries = find_queries(pd.DataFrame(rows))
+    asked = [one for one in queries if isinstance(one, Query)]
+    notes = [sum("AccessionNumber is the same in rows of 3 patients" in note for note in one.notes) for one in asked]
+    assert notes == [1, 1, 1, 0, 1]
+    assert not any(isinstance(one, IdentifierError) or one.notes for one in find_queries(pd.DataFrame(rows).iloc[1:4]))
 
 
 def test_invisible_characters_are_taken_off_and_named() -> None:

@@ -457,6 +457,22 @@ def test_repeated_labels_in_the_order_of_the_cohort_need_no_cells() -> None:
     assert dm.verdicts(cohort, moved)["outcome"].tolist() == ["complete", "failed"]
 
 
+def test_labels_that_were_exchanged_in_a_cohort_without_a_key() -> None:
+    cohort = pd.DataFrame({"StudyInstanceUID": ["1.1", "1.2"], "age": ["50", "60"]}, index=["x", "y"])
+    moved = result_table(cohort, [Row(outcome="complete"), Row(outcome="failed")])
+    own = cohort[["age"]]
+    for right in (
+        own,
+        own.iloc[::-1],
+        own.assign(age=["51", "60"]),
+        own.assign(age="60"),
+        own[[]].set_axis(["y", "x"]),
+    ):
+        dm.verdicts(right, moved)
+    with pytest.warns(dm.errors.CohortWarning, match="2 rows of the results have other cells"):
+        dm.verdicts(own.set_axis(["y", "x"]), moved)
+
+
 @pytest.mark.parametrize("key", ["StudyInstanceUID", "study uid", "PatientID"])
 def test_a_plain_table_whose_rows_were_numbered_anew(tmp_path: Path, key: str) -> None:
     """Its index is then the one of the cohort, with other rows behind the labels."""

@@ -41,10 +41,11 @@ from dicomove.cohort.changes import (
     with_plan_digests,
 )
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
+from dicomove.cohort.find_tables import Unmatched, at_level_of_find, exchanged_labels, found_rows, positions_in
 from dicomove.cohort.hints import (
     on_coarser_rows,
     on_patients_of_any_site,
+    on_patients_without_number,
     unasked_columns,
     uncompared_keys,
     unlikely_values,
@@ -148,6 +149,7 @@ __all__ = [
     "different",
     "digest_level",
     "doubt",
+    "exchanged_labels",
     "find_queries",
     "found_rows",
     "has_control_characters",
@@ -169,6 +171,7 @@ __all__ = [
     "move_identifiers",
     "on_coarser_rows",
     "on_patients_of_any_site",
+    "on_patients_without_number",
     "only_difference",
     "overlooked_series",
     "parse_level",

@@ -16,7 +16,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.find_tables import found_rows
-from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, candidates
+from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, candidates, keyword
 from dicomove.cohort.tables import own_copy
 from dicomove.cohort.values import EDGES, is_blank
 from dicomove.pacs import Pacs, check_pacs
@@ -138,6 +138,23 @@ def rows_with_typed_patient(table: pd.DataFrame) -> list[bool]:
     ([False, True], [False, False])
     """
     return _are_there(table, _TYPED, if_unknown=False)
+
+
+def has_other_labels(table: pd.DataFrame) -> bool:
+    """Tell whether the PatientID of a table of `find` is its index, and its labels may not be those of its rows.
+
+    Examples
+    --------
+    >>> keys = pd.DataFrame({"PatientID": ["7", "8"], "StudyInstanceUID": ["1.2.7", "1.2.8"]})
+    >>> found = with_digests(keys, "STUDY").set_index("PatientID")
+    >>> has_other_labels(found), has_other_labels(found.set_axis(["8", "7"]).rename_axis("PatientID"))
+    (False, True)
+    """
+    levels = [at for at, name in enumerate(table.index.names) if keyword(name) == "PatientID"]
+    if not levels or candidates(table.columns, ["PatientID"]):
+        return False
+    labelled = table.assign(PatientID=table.index.get_level_values(levels[0]))
+    return not all(_are_there(labelled, _FOUND, if_unknown=False))
 
 
 def _digests_of(table: pd.DataFrame, mark: str) -> tuple[Level | None, set[str]]:

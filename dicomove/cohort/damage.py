@@ -1,14 +1,16 @@
 """Cells that were damaged before dicomove read them: they do not hold the value that a person saw or meant.
 
-`damage` is certain enough to refuse the cell as a key. `doubt` is only a hint for the user: the cell may be right.
+`damage` is certain enough to refuse the cell as a key. `doubt` and `unlikely` are only hints for the user: the cell may
+be right.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from dicomove.cohort.keywords import VRS
+from dicomove.cohort.keywords import VRS, keyword
 
 IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 """The keys whose values look like numbers. Spreadsheets store them as numbers."""
@@ -81,6 +83,91 @@ def stands_for_empty(value: str) -> bool:
     (True, True, True, False)
     """
     return _EMPTY_WORD.fullmatch(value) is not None
+
+
+def placeholder(value: str, column: str) -> str | None:
+    """Say why the value of a key that names a patient or a study may stand for an empty cell, or return None.
+
+    Studies often have the StudyID 0.
+
+    Examples
+    --------
+    >>> placeholder("xxx", "PatientID"), placeholder("0000", "AccessionNumber"), placeholder("0", "StudyID")
+    ('is a word that often stands for an empty cell', 'holds only zeros, which often stand for an empty cell', None)
+    """
+    if column in IDENTIFIERS and stands_for_empty(value):
+        return "is a word that often stands for an empty cell"
+    is_number = column in IDENTIFIERS and column != "StudyID"
+    return "holds only zeros, which often stand for an empty cell" if is_number and not value.strip("0") else None
+
+
+def unlikely(value: str, column: str) -> str | None:
+    """Say why an archive may not have a value in this form, or return None.
+
+    Parameters
+    ----------
+    value
+        The value of a key, as it is sent.
+    column
+        The keyword of the attribute.
+
+    Examples
+    --------
+    >>> unlikely("NULL", "PatientID"), unlikely("ct", "Modality"), unlikely("CT", "Modality")
+    ('a word that often stands for an empty cell', 'codes have capital letters', None)
+    """
+    if not {"*", "?"}.isdisjoint(value):
+        return None
+    if _is_misread(value):
+        return "UTF-8 that a program has read in another encoding"
+    empty = ["a word that often stands for an empty cell"] if stands_for_empty(value) else []
+    vr = VRS[column]
+    if vr == "PN":  # Yok and Brak are surnames, too
+        form = [] if set("^=") & set(value) else ["no ^ between the parts of the name (Doe^Jane)"]
+        return ", or ".join([*empty, *form]) or None
+    if empty:
+        return empty[0]
+    if vr == "CS":
+        return _unlikely_code(value, column)
+    return doubt(value, column) or (_unlikely_number(value) if column in IDENTIFIERS else None)
+
+
+def _unlikely_code(value: str, column: str) -> str | None:
+    if value != value.upper():
+        return "codes have capital letters"
+    if column == "PatientSex":
+        return None if value in {"M", "F", "O"} else "the codes are M, F and O"
+    if column not in {"Modality", "ModalitiesInStudy"}:
+        return None
+    if value in _MODALITY_OF:
+        return f"the code of this modality is {_MODALITY_OF[value]}"
+    return None if _MODALITY.fullmatch(value) else "a modality is a single code, such as CT"
+
+
+def _unlikely_number(value: str) -> str | None:
+    if "%" in value:
+        return "the wildcards of C-FIND are * and ?"
+    if value.strip("0") == "":
+        return "it holds only zeros"
+    if keyword(value) and value[0].isalpha():  # 00100020 is a tag, and may be a number
+        return "it is the header of a column"
+    if not any(map(str.isdigit, value)):
+        return "it has no digit: is it a word, and not a number?"
+    if _NAMED.fullmatch(value):
+        return "there is a word before the number"
+    return "there is a remark in brackets" if _BRACKETS.fullmatch(value) else None
+
+
+def _is_misread(value: str) -> bool:
+    if value.isascii():
+        return False
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            value.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        return True
+    return False
 
 
 def _first(patterns: Iterable[tuple[str, re.Pattern[str]]], value: str) -> str | None:
@@ -164,7 +251,7 @@ _EMPTY_WORD = re.compile(
     r"|неизвестно|не указано|нет(?: данных)?|н/д|不明|不详|未知|未入力|なし|無し|該当なし|無|无|없음|미상|해당 ?없음"
     r"|undefined|pending|tb[acd]|n\.\s?d\.|n\.\s?v\.(?:\s?t\.)?|nvt|s/[dn]|keine angabe|entfällt|nicht vorhanden"
     r"|non (?:disponible|renseignée?|disponibile)|sin datos?|no (?:aplica|consta|disponible)|não (?:informado|consta)"
-    r"|geen|saknas|puuttuu|brak(?: danych)?|není|nincs|yok|ikke (?:oppgitt|oplyst))"
+    r"|x{2,}|geen|saknas|puuttuu|brak(?: danych)?|není|nincs|yok|ikke (?:oppgitt|oplyst))"
 )
 # Words in the last line of a table.
 _BELOW = re.compile(
@@ -221,3 +308,14 @@ _DOUBTFUL_UID = (
     ("commas in the place of points", re.compile(r"[0-9]+(?:,[0-9]+){3,}")),
     ("too short for a UID", re.compile(r"[^.]*\.?[^.]*")),
 )
+
+_MODALITY: Final = re.compile(r"[A-Z0-9]{2,8}")
+#: What people write for the code of a modality.
+_MODALITY_OF: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("MRI", "MRT", "IRM", "RM", "RMN"), "MR"),
+    **dict.fromkeys(("CAT", "TC", "TDM"), "CT"),
+    **dict.fromkeys(("PET", "TEP"), "PT"),
+    **dict.fromkeys(("XR", "XRAY", "RX"), "CR or DX"),
+}
+_NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
+_BRACKETS: Final = re.compile(r".*\(.*\)")

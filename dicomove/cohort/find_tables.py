@@ -9,6 +9,7 @@ are equal in all columns asked for the same.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,6 +190,38 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
         row, key = other
         raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]))
     return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
+
+
+def exchanged_labels(cohort: pd.DataFrame, results: pd.DataFrame, positions: Sequence[Sequence[int]]) -> str | None:
+    """Return a sentence about rows that only their labels assign, and that have the cells of another row; or None.
+
+    Parameters
+    ----------
+    cohort, results, positions
+        The arguments of `positions_in`, and its answer.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame({"PatientID": ["7", "8"], "age": [50, 60], "outcome": "complete"}, index=["a", "b"])
+    >>> cohort = pd.DataFrame({"age": [60, 50]}, index=["a", "b"])
+    >>> exchanged_labels(cohort, results, [[0], [1]])[:53]
+    '2 rows of the results have other cells than the row o'
+    """
+    columns = _columns_in(cohort, results)
+    if not columns or not set(IDENTIFYING_KEYS).isdisjoint(keyword(cohort.columns[place]) for place in columns):
+        return None
+    own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
+    times = Counter(own)
+    others = sum(
+        own[found[0]] != cells and times[cells] == 1 for cells, found in zip(theirs, positions, strict=True) if found
+    )
+    return (
+        f"{others} rows of the results have other cells than the row of the cohort with their label, and those of "
+        "another row. The two tables share no key, so the labels decide: if they have changed since, give "
+        "verdicts() the cohort with the keys that you gave to find()"
+        if others
+        else None
+    )
 
 
 def _is_part(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[list[int]]) -> bool:

@@ -7,23 +7,22 @@ An unlikely value is sent unchanged, because an archive may have it. If the sear
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
+from dicomove.cohort.changes import has_other_labels
+from dicomove.cohort.damage import placeholder, unlikely
 from dicomove.cohort.find_tables import found_rows
 from dicomove.cohort.identifiers import Identifier, Requested
-from dicomove.cohort.key_values import has_wildcard, is_universal
+from dicomove.cohort.key_values import is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     KEYWORDS,
     LEVELS,
     MATCHING_KEYS,
-    VRS,
     Level,
     candidates,
     is_found,
@@ -34,8 +33,8 @@ from dicomove.cohort.keywords import (
 from dicomove.cohort.likeness import listed, odd_in
 from dicomove.cohort.tables import index_hint, own_columns
 from dicomove.cohort.unknown_headers import (
-    decorated_headers,
     header_hint,
+    keys_beside_uids,
     keys_in_cells,
     may_number_participants,
     numbered_key,
@@ -56,16 +55,8 @@ _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
     "StudyInstanceUID": ("AccessionNumber",),
     "StudyDate": ("StudyInstanceUID", "AccessionNumber"),
 }
-_MODALITY: Final = re.compile(r"[A-Z0-9]{2,8}")
-#: What people write for the code of a modality.
-_MODALITY_OF: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("MRI", "MRT", "IRM", "RM", "RMN"), "MR"),
-    **dict.fromkeys(("CAT", "TC", "TDM"), "CT"),
-    **dict.fromkeys(("PET", "TEP"), "PT"),
-    **dict.fromkeys(("XR", "XRAY", "RX"), "CR or DX"),
-}
-_NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
-_BRACKETS: Final = re.compile(r".*\(.*\)")
+#: A long table repeats the names of its keys within few rows.
+_FIRST_ROWS: Final = 1000
 
 
 def unasked_columns(table: pd.DataFrame, *, by_uid: bool, level: Level = "STUDY") -> list[str]:
@@ -105,9 +96,9 @@ def uncompared_keys(table: pd.DataFrame) -> str | None:
     """
     there = candidates(table.columns, _COMPARED)
     absent = [name for name in _COMPARED if name not in there]
-    index = "" if is_found(table.columns) else index_hint(table, absent)
+    index = index_hint(table, absent) if not is_found(table.columns) or has_other_labels(table) else ""
     numbers = [name for name in absent if name in ("PatientID", "AccessionNumber")]
-    hint = f"{header_hint(decorated_headers(_others(table), numbers))}{index}"
+    hint = f"{header_hint(keys_beside_uids(_first_cells(table, _others(table)), numbers))}{index}"
     return f"rows are not compared by a key that they have.{hint}" if hint else None
 
 
@@ -120,8 +111,7 @@ def _overlooked(table: pd.DataFrame, there: Collection[str], *, by_uid: bool) ->
     found = overlooked_headers(headers, wanted)
     if found or "AccessionNumber" in there:
         return header_hint(found)
-    own = [place for place, label in enumerate(table.columns) if label in headers and keyword(label) is None]
-    return keys_in_cells(((table.columns[place], table.iloc[:, place].tolist()) for place in own), wanted)
+    return keys_in_cells(_first_cells(table, [header for header in headers if keyword(header) is None]), wanted)
 
 
 def _numbered(table: pd.DataFrame, there: Collection[str]) -> str:
@@ -179,6 +169,11 @@ def _is_unsent(table: pd.DataFrame, place: int, name: str) -> bool:
 def _others(table: pd.DataFrame) -> Iterable[object]:
     own = set(own_columns(table))
     return (header for header in table.columns if label_text(header) not in own)
+
+
+def _first_cells(table: pd.DataFrame, headers: Iterable[object]) -> Iterable[tuple[object, list[object]]]:
+    wanted, first = list(headers), table.iloc[:_FIRST_ROWS]
+    return ((label, first.iloc[:, place].tolist()) for place, label in enumerate(table.columns) if label in wanted)
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
@@ -240,6 +235,28 @@ def on_patients_of_any_site(table: pd.DataFrame, requested: Sequence[Requested])
     )
 
 
+def on_patients_without_number(requested: Sequence[Requested]) -> str | None:
+    """Return a sentence about rows that bring a whole patient whose PatientID stands for an empty cell, or None.
+
+    Examples
+    --------
+    >>> on_patients_without_number([Identifier("PATIENT", "PatientRoot", (("PatientID", "unknown"),))])[:59]
+    '1 of 1 rows bring a whole patient by a PatientID that often'
+    """
+    whole = sum(
+        isinstance(entry, Identifier)
+        and entry.level == "PATIENT"
+        and placeholder(entry["PatientID"], "PatientID") is not None
+        for entry in requested
+    )
+    return (
+        f"{whole} of {len(requested)} rows bring a whole patient by a PatientID that often stands for an empty cell "
+        "(a word, or zeros): they bring the studies of all patients who have it"
+        if whole
+        else None
+    )
+
+
 def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     r"""Return a sentence for each key that may be wrong, after a search that matched nothing.
 
@@ -252,8 +269,7 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     said = []
     for name, value in keys:
         odd = odd_in(value)
-        # The query already has a note about an identifier that is such a word.
-        why = None if name in IDENTIFIERS and stands_for_empty(value) else unlikely(value, name)
+        why = None if placeholder(value, name) else unlikely(value, name)  # the query already has a note about it
         if odd:
             said.append(f"{name} holds {', '.join(odd)}, which looks like another character")
         if why:
@@ -275,72 +291,3 @@ def with_other_keys(keys: Iterable[tuple[str, str]]) -> str:
         return ""
     other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
     return f"the PACS may have this AccessionNumber with another {other}, because all keys have to match"
-
-
-def unlikely(value: str, column: str) -> str | None:
-    """Say why an archive may not have a value in this form, or return None.
-
-    Parameters
-    ----------
-    value
-        The value of a key, as it is sent.
-    column
-        The keyword of the attribute.
-
-    Examples
-    --------
-    >>> unlikely("NULL", "PatientID"), unlikely("ct", "Modality"), unlikely("CT", "Modality")
-    ('a word that often stands for an empty cell', 'codes have capital letters', None)
-    """
-    if has_wildcard(value):
-        return None
-    if _is_misread(value):
-        return "UTF-8 that a program has read in another encoding"
-    empty = ["a word that often stands for an empty cell"] if stands_for_empty(value) else []
-    vr = VRS[column]
-    if vr == "PN":  # Yok and Brak are surnames, too
-        form = [] if set("^=") & set(value) else ["no ^ between the parts of the name (Doe^Jane)"]
-        return ", or ".join([*empty, *form]) or None
-    if empty:
-        return empty[0]
-    if vr == "CS":
-        return _unlikely_code(value, column)
-    return doubt(value, column) or (_unlikely_number(value) if column in IDENTIFIERS else None)
-
-
-def _unlikely_code(value: str, column: str) -> str | None:
-    if value != value.upper():
-        return "codes have capital letters"
-    if column == "PatientSex":
-        return None if value in {"M", "F", "O"} else "the codes are M, F and O"
-    if column not in {"Modality", "ModalitiesInStudy"}:
-        return None
-    if value in _MODALITY_OF:
-        return f"the code of this modality is {_MODALITY_OF[value]}"
-    return None if _MODALITY.fullmatch(value) else "a modality is a single code, such as CT"
-
-
-def _unlikely_number(value: str) -> str | None:
-    if "%" in value:
-        return "the wildcards of C-FIND are * and ?"
-    if value.strip("0") == "":
-        return "it holds only zeros"
-    if keyword(value) and value[0].isalpha():  # 00100020 is a tag, and may be a number
-        return "it is the header of a column"
-    if not any(map(str.isdigit, value)):
-        return "it has no digit: is it a word, and not a number?"
-    if _NAMED.fullmatch(value):
-        return "there is a word before the number"
-    return "there is a remark in brackets" if _BRACKETS.fullmatch(value) else None
-
-
-def _is_misread(value: str) -> bool:
-    if value.isascii():
-        return False
-    for encoding in ("cp1252", "latin-1"):
-        try:
-            value.encode(encoding).decode("utf-8")
-        except UnicodeError:
-            continue
-        return True
-    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import pandas as pd
 
@@ -24,9 +24,13 @@ from dicomove.cohort.keywords import (
 from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_query, with_blank_keys
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint, is_query
 from dicomove.cohort.unknown_headers import header_hint, listed_headers, overlooked_headers
+from dicomove.cohort.values import text_unless_blank
 from dicomove.errors import CohortError, IdentifierError, check_word
 
 PartialKeys = Literal["ask", "refuse"]
+
+#: Two rows may have two spellings of one PatientID.
+_SEVERAL_PEOPLE: Final = 3
 
 
 def find_queries(
@@ -87,6 +91,8 @@ def find_queries(
         _query_or_error(cells, known, model, broad=broad, given=given, proven=proven)
         for cells, given in zip(rows, from_pacs, strict=True)
     ]
+    typed = [{} if given else cells for cells, given in zip(rows, from_pacs, strict=True)]
+    queries = [_with_notes(query, notes) for query, notes in zip(queries, _shared_numbers(typed), strict=True)]
     # A row of `find` has many cells, and was asked by few of them.
     filled = asked_before(table, from_pacs).union(
         *(prepared_cells(cells, known) for cells, given in zip(rows, from_pacs, strict=True) if not given)
@@ -95,6 +101,33 @@ def find_queries(
         with_blank_keys(query, filled - _needless(query, filled) if given else filled, refuse=partial_keys == "refuse")
         for query, given in zip(queries, from_pacs, strict=True)
     ]
+
+
+def _with_notes(query: Query | IdentifierError, notes: Sequence[str]) -> Query | IdentifierError:
+    return replace(query, notes=(*query.notes, *notes)) if isinstance(query, Query) and notes else query
+
+
+def _shared_numbers(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
+    """Return, for each row, a sentence about each of its numbers that rows of several other people have, too.
+
+    Examples
+    --------
+    >>> _shared_numbers([{"PatientID": name, "AccessionNumber": "9999"} for name in "abc"])[0]
+    ['AccessionNumber is the same in rows of 3 patients: if it stands for an empty cell, blank the cell']
+    """
+    notes: list[list[str]] = [[] for _ in rows]
+    for name, person in (("AccessionNumber", "PatientID"), ("PatientID", "PatientBirthDate")):
+        people: dict[str, set[str]] = {}
+        numbers = [text_unless_blank(row.get(name)) for row in rows]
+        for number, row in zip(numbers, rows, strict=True):
+            if number and (other := text_unless_blank(row.get(person))):
+                people.setdefault(number, set()).add(other)
+        for said, number in zip(notes, numbers if people else (), strict=False):
+            several = len(people.get(number or "", ()))
+            if several >= _SEVERAL_PEOPLE:
+                where = f"{name} is the same in rows of {several} patients"
+                said.append(f"{where}: if it stands for an empty cell, blank the cell")
+    return notes
 
 
 def _needless(query: Query | IdentifierError, filled: set[str]) -> set[str]:

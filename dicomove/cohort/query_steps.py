@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from dicomove.cohort.damage import IDENTIFIERS, stands_for_empty
+from dicomove.cohort.damage import placeholder
 from dicomove.cohort.key_values import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
@@ -125,6 +125,11 @@ class Query:
         return any(name.endswith("UID") for name, _ in self.steps[0].keys)
 
     @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The keys that are sent, and often stand for an empty cell."""
+        return tuple(name for step in self.steps for name, value in step.keys if placeholder(value, name))
+
+    @property
     def names_one_patient(self) -> bool:
         """Whether it means one patient. Its matches may be of several all the same, even those of one UID."""
         named = [value for name, value in self.steps[0].keys if name in IDENTIFYING_KEYS]
@@ -196,7 +201,7 @@ def row_query(
         known = ()
     query = Query(tuple(steps))
     _check_identifying(query, broad)
-    notes += (*_wildcard_notes(query), *_empty_word_notes(query))
+    notes += (*_wildcard_notes(query), *_placeholder_notes(query))
     notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared))
     return replace(query, notes=tuple(notes))
 
@@ -260,11 +265,11 @@ def _wildcard_notes(query: Query) -> Sequence[str]:
     return (f"{' and '.join(name for name, _ in keys)} with a wildcard may match several patients",)
 
 
-def _empty_word_notes(query: Query) -> Sequence[str]:
-    """Return a sentence for each identifier that is a word for an empty cell: several patients may have it."""
+def _placeholder_notes(query: Query) -> Sequence[str]:
+    """Return a sentence for each identifier that often stands for an empty cell: several patients may have it."""
     keys = (pair for step in query.steps for pair in (*step.keys, *step.checks))
-    names = [name for name, value in keys if name in IDENTIFIERS and stands_for_empty(value)]
-    return [f"{name} is a word that often stands for an empty cell: if it does, blank the cell" for name in names]
+    found = ((name, placeholder(value, name)) for name, value in keys)
+    return [f"{name} {why}: if so, blank the cell" for name, why in found if why]
 
 
 def _invisible_notes(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
 from typing import Final
 
 from pydicom.datadict import tag_for_keyword
@@ -72,6 +71,21 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("PatientName", r"氏名|患者名|姓名|환자명|성명|^фио$|фамилия|اسمالمريض|نامبیمار|שםמטופל"),
 )
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _WORDS)
+#: Words that end like the abbreviations of UIDs: thyroid, steroid, fluid.
+_NO_UID: Final = re.compile(
+    rf"(?!\w*(?:seri|sop|image|bild|imagen|instan|dicom|{_STUDY}))\w+oid\w*|\w*(?:fl|liq|sq|dr)uid\w*"
+)
+#: A PatientID in other languages than English, which is a keyword: "Patienten-ID", "ID du patient".
+_PATIENT_ID: Final = re.compile(
+    r"(patienten|pasient|potilas|paciente|paziente|pacjent|pacient|hasta|患者|病人|환자|пациент)id"
+    r"|id(de?|do|da)?(l|u|la)?(patient|paciente|paziente|pacjenta|pacienta|пациента|ασθενουσ)"
+)
+#: Numbers that a table with UIDs may have on its own account: of orders, sites, exposures and folders.
+_OWN_NUMBER: Final = re.compile(
+    rf"{_ORDER}s?{_NUMBER}|{_NUMBER_OF}{_ORDER_OF}|(hospital|hosp|klinik|aufnahme){_NUMBER}|dossier"
+)
+#: A hospital's number has at least so many digits. Shorter ones number the rows of a table.
+_FEWEST_DIGITS: Final = 5
 #: Short words, which mean something only as the whole header, or beside these.
 _BESIDE: Final = re.compile(rf"{_NUMBER}|[0-9]+|old|ris|kis|his")
 _ALONE: Final = {
@@ -109,8 +123,6 @@ _NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy]|_left|_ri
 _SHORTEST_UID: Final = 14
 #: A UID has one of three roots. Measured values and dates with points have others, or only one point.
 _ROOT: Final = re.compile(r"[012]\.[0-9]+\.")
-#: A long table repeats the names of its keys within few rows.
-_FIRST_ROWS: Final = 1000
 #: A label that looks like a value: in a file without a header, the first row may name a patient.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
@@ -135,7 +147,7 @@ def _resembles(header: object) -> str | None:
     if label is None or keyword(header) is not None:
         return None
     words = _words(label)
-    compact = "".join(words)
+    compact = "".join(word for word in words if not _NO_UID.fullmatch(word))
     if _DATE.search(compact):
         return "StudyDate"
     if _NO_IDENTIFIER.search(compact):
@@ -163,22 +175,51 @@ def numbered_key(header: object) -> str | None:
     return keyword(match[1]) if match and keyword(header) is None else None
 
 
-def decorated_headers(headers: Iterable[object], wanted: Collection[str]) -> list[tuple[object, str]]:
-    """Return the headers that are a wanted attribute with something before or behind it, each with its keyword.
+def keys_beside_uids(
+    columns: Iterable[tuple[object, Sequence[object]]], wanted: Collection[str]
+) -> list[tuple[object, str]]:
+    """Return the headers of a table with UIDs that are a wanted number in other words, each with its keyword.
+
+    Such a table often has numbers of its own. So a header that only resembles a number counts if its cells do, too.
 
     Examples
     --------
-    >>> decorated_headers(["PatientID_x", "Accession Number (RIS)", "Patienten-ID"], ["PatientID", "AccessionNumber"])
-    [('PatientID_x', 'PatientID'), ('Accession Number (RIS)', 'AccessionNumber')]
+    >>> columns = {"PatientID_x": ["7"], "Patienten-ID": ["7"], "Patientennummer": ["000123"], "Fallnummer": ["000123"]}
+    >>> keys_beside_uids(columns.items(), ["PatientID"])
+    [('PatientID_x', 'PatientID'), ('Patienten-ID', 'PatientID'), ('Patientennummer', 'PatientID')]
     """
-    found = []
-    for header in headers:
-        label = label_text(header) or ""
-        parts = () if keyword(header) or _is_no_identifier(label) else _SEPARATORS.split(label)
-        name = numbered_key(header) or next(filter(None, map(keyword, parts)), None)
-        if name is not None and name in wanted:
-            found.append((header, name))
-    return found
+    found = ((header, _decorated(header) or _in_other_words(header, cells)) for header, cells in columns)
+    return [(header, name) for header, name in found if name is not None and name in wanted]
+
+
+def _decorated(header: object) -> str | None:
+    """Return the keyword of a header with something before or behind it, or None: PatientID_x, Accession (RIS)."""
+    label = label_text(header) or ""
+    parts = () if keyword(header) or _NO_IDENTIFIER.search("".join(_words(label))) else _SEPARATORS.split(label)
+    return numbered_key(header) or next(filter(None, map(keyword, parts)), None)
+
+
+def _in_other_words(header: object, cells: Sequence[object]) -> str | None:
+    words = _words(label_text(header) or "")
+    compact = "".join(words)
+    if _PATIENT_ID.fullmatch(compact):
+        return "PatientID"
+    if (
+        _OWN_NUMBER.fullmatch(compact)
+        or may_number_participants(header)
+        or compact in _ALONE
+        or not _are_numbers(cells)
+    ):
+        return None
+    return _resembles(header)
+
+
+def _are_numbers(cells: Iterable[object]) -> bool:
+    """Tell whether cells look like a hospital's numbers of patients or studies."""
+    filled = [str(cell).strip() for cell in cells if not is_blank(cell)]
+    return bool(filled) and all(
+        sum(map(str.isdigit, cell)) >= _FEWEST_DIGITS and not re.search(r"[\s/\\]", cell) for cell in filled
+    )
 
 
 def keys_in_cells(columns: Iterable[tuple[object, Sequence[object]]], wanted: Collection[str]) -> str:
@@ -194,7 +235,7 @@ def keys_in_cells(columns: Iterable[tuple[object, Sequence[object]]], wanted: Co
     found = []
     for header, cells in columns:
         shown = shown_header(header)
-        named = dict.fromkeys(keyword(cell) for cell in islice(cells, _FIRST_ROWS) if _is_word(cell))
+        named = dict.fromkeys(keyword(cell) for cell in cells if _is_word(cell))
         keys = [name for name in named if name is not None and name in wanted]
         if keys:
             how = "give each key a column of its own (pandas.DataFrame.pivot)"
@@ -210,7 +251,7 @@ def _is_word(cell: object) -> bool:
 
 
 def _are_uids(cells: Iterable[object]) -> bool:
-    filled = [cell for cell in islice(cells, _FIRST_ROWS) if not is_blank(cell)]
+    filled = [cell for cell in cells if not is_blank(cell)]
     return bool(filled) and all(
         isinstance(cell, str) and len(cell) >= _SHORTEST_UID and _ROOT.match(cell.strip()) and is_uid(cell.strip())
         for cell in filled
@@ -251,10 +292,6 @@ def header_hint(found: Sequence[tuple[object, str]]) -> str:
     )
 
 
-def _is_no_identifier(label: str) -> bool:
-    return _NO_IDENTIFIER.search("".join(_words(label))) is not None
-
-
 def overlooked_series(columns: Iterable[object]) -> str | None:
     """Return a sentence about columns that may name series, so that the rows bring more than they name.
 
@@ -262,6 +299,8 @@ def overlooked_series(columns: Iterable[object]) -> str | None:
     --------
     >>> overlooked_series(["StudyInstanceUID", "SeriesUID_ct"])[:72]
     'rows bring whole studies, although a column may name less of them. These'
+    >>> overlooked_series(["StudyInstanceUID", "serious_thyroid"]) is None
+    True
     """
     labels = list(columns)
     if not {"QueryRetrieveLevel", "SeriesInstanceUID"}.isdisjoint(map(keyword, labels)):

@@ -15,6 +15,7 @@ from dicomove.cohort import (
     move_identifiers,
     on_coarser_rows,
     on_patients_of_any_site,
+    on_patients_without_number,
     overlooked_series,
     uncompared_keys,
 )
@@ -57,6 +58,7 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> 
     messages = [
         None if level else on_coarser_rows(table, identifiers) or overlooked_series(table.columns),
         on_patients_of_any_site(table, identifiers),
+        on_patients_without_number(identifiers),
         uncompared_keys(table),
     ]
     for message in filter(None, messages):
