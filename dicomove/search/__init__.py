@@ -3,7 +3,7 @@
 One `find`, from its table to its C-FINDs::
 
     run              one `find`: its associations, its rows, and earlier answers
-    found_table      the table of `find`: a row for each match
+    tables           the table of `find`: a row for each match
     rows             the rows in their order, on one association or several
     lists            rows that are asked together, as a list of UIDs
     row              the C-FINDs of one row, and its `Answer`; asks the PACS about what a match leaves blank
@@ -27,10 +27,10 @@ from __future__ import annotations
 
 from dicomove.search.answers import DISTINGUISHING
 from dicomove.search.choice import Choice, Matches, ask_loosely, checked_loose
-from dicomove.search.found_table import found_table, patients_told
 from dicomove.search.limits import may_be_cut
 from dicomove.search.row import Answer
 from dicomove.search.run import SearchSettings, ask_rows
+from dicomove.search.tables import found_table, patients_told
 
 __all__ = [
     "DISTINGUISHING",
