@@ -173,13 +173,15 @@ def ended_without_reason(error: OSError) -> bool:
     return _meaning(error) is _ENDED
 
 
-def gone(error: AddressError) -> AssociationError:
+def lost_credentials(error: AddressError) -> AssociationError:
     """Return the error of an association whose certificates, key or passcode are gone since the run began.
 
     Examples
     --------
-    >>> gone(AddressError("tls: there is no file key.pem")).error, gone(AddressError("user: TOKEN is not set")).error
-    ('tls_failed', 'connection_failed')
+    >>> lost_credentials(AddressError("tls: there is no file key.pem")).error
+    'tls_failed'
+    >>> lost_credentials(AddressError("user: TOKEN is not set")).error
+    'connection_failed'
     """
     kind = TlsFailed if str(error).startswith("tls: ") else ConnectionFailed
     return kind(str(error))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dicomove.receiver.own_paths import fits
-from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, beside, safe
+from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, safe, with_checksum
 
 often = settings(
     derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
@@ -292,7 +292,7 @@ def test_every_cell_makes_a_safe_path(subject: str, session: str, text: str, sop
     assert len(path.parts) == 4
     for component in path.parts:
         assert_safe(component)
-    assert_safe(beside(path, sop).name)
+    assert_safe(with_checksum(path, sop).name)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 
 from dicomove.cohort import Identifier
 from dicomove.run.patients import (
-    beside,
     compared,
     contradicted,
     doubtful_keys,
@@ -19,6 +18,7 @@ from dicomove.run.patients import (
     named_by,
     other_person,
     patients_of,
+    unsent_patients,
 )
 
 STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
@@ -54,8 +54,8 @@ def test_a_table_without_a_column_names_no_patient() -> None:
 
 
 def test_patients_beside_a_uid_are_those_of_all_its_rows() -> None:
-    assert beside(STUDY, [("7",), (), ("8", "7")]) == ("7", "8")
-    assert beside(OF_PATIENT, [("7",), ("8",)]) == (), "the request itself names the patient"
+    assert unsent_patients(STUDY, [("7",), (), ("8", "7")]) == ("7", "8")
+    assert unsent_patients(OF_PATIENT, [("7",), ("8",)]) == (), "the request itself names the patient"
 
 
 def test_rows_that_share_a_study_name_each_value_once() -> None:

@@ -138,10 +138,10 @@ def test_a_row_begins_with_what_another_row_of_its_study_has_brought(receiver: i
     first, second, other = of_one_study(0, receiver=receiver), of_one_study(1, receiver=receiver), task(2)
     results = results_of(first, second, other)
     row = end_attempt(results, first, COMPLETE)
-    begun = results.beside(second)
+    begun = results.with_brought(second)
     assert (begun.first, begun.brought, begun.look_first) == (1, row, looks)
-    assert results.beside(replace(second, look_first=True)).look_first
-    assert results.beside(other).brought is None
+    assert results.with_brought(replace(second, look_first=True)).look_first
+    assert results.with_brought(other).brought is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_only_a_complete_row_without_doubts_about_its_patient_counts_for_others(
     first, second = of_one_study(0, **more), of_one_study(1, **more)
     results = results_of(first, second)
     end_attempt(results, first, end)
-    assert (results.beside(second).brought is not None) == is_theirs
+    assert (results.with_brought(second).brought is not None) == is_theirs
 
 
 @pytest.mark.parametrize(("receiver", "is_theirs"), [(None, False), (0, True)])
@@ -171,14 +171,14 @@ def test_a_disputed_row_counts_for_others_only_at_a_receiver(receiver: int | Non
     )
     results = results_of(first, second)
     end_attempt(results, first, COMPLETE)
-    assert (results.beside(second).brought is not None) == is_theirs
+    assert (results.with_brought(second).brought is not None) == is_theirs
 
 
 def test_a_row_alone_with_its_study_is_kept_for_no_other() -> None:
     one = task(0)
     results = results_of(one)
     end_attempt(results, one, COMPLETE)
-    assert results.beside(one).brought is None
+    assert results.with_brought(one).brought is None
 
 
 # What does not add up.

@@ -31,7 +31,7 @@ from dicomove.errors import (
     NotSupported,
 )
 from dicomove.pacs import Pacs, check_pacs
-from dicomove.tls import Wrap, client_side, gone
+from dicomove.tls import Wrap, client_side, lost_credentials
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
@@ -210,7 +210,7 @@ class ReusableAssociation:
         try:
             tls, user = self._credentials()
         except AddressError as error:
-            raise gone(error) from error
+            raise lost_credentials(error) from error
         association = open_association(self.pacs, proposed, tls, user, check)
         services = ", ".join(self._services[context.abstract_syntax] for context in association.contexts.values())
         logger.info("association with %s after %.0f ms: %s", self.pacs, 1000 * (time.monotonic() - started), services)

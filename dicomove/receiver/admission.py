@@ -112,7 +112,7 @@ class Admission:
     def open(self, row: RowId, addresses: Iterable[str]) -> None:
         """Admit the addresses of a PACS, because one of its rows is in flight."""
         with self._lock:
-            self._in_flight[row] = set(map(plain, addresses))
+            self._in_flight[row] = set(map(plain_address, addresses))
 
     def close(self, row: RowId, linger: float) -> None:
         """Admit the addresses of a row for some more seconds."""
@@ -128,14 +128,14 @@ class Admission:
 
     def admits(self, peer: str, own: str) -> bool:
         """Whether a peer at this address may connect to this address of ours."""
-        address = plain(peer)
+        address = plain_address(peer)
         with self._lock:
             is_allowed = self._anybody or any(address in allowed for allowed in self._allow)
-            return is_allowed or self._expects(address, plain(own))
+            return is_allowed or self._expects(address, plain_address(own))
 
     def refuse(self, address: str, kind: RefusalKind, reason: str, ae_title: str = "") -> None:
         """Count a refused peer. Call this before the refusal is sent, so that the verdict on its row includes it."""
-        refusal = Refusal(str(plain(address)), ae_title, kind, reason[:_LONGEST_REASON])
+        refusal = Refusal(str(plain_address(address)), ae_title, kind, reason[:_LONGEST_REASON])
         with self._lock:
             count_refusal(self._refused, refusal)
 
@@ -185,7 +185,7 @@ class Admission:
 
 
 @lru_cache(128)  # of one PACS for each row
-def plain(address: str) -> Address:
+def plain_address(address: str) -> Address:
     """Return an address without its zone, and an IPv4 address over IPv6 in its IPv4 form."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return getattr(found, "ipv4_mapped", None) or found

@@ -11,7 +11,7 @@ from dicomove.errors import AddressError
 from dicomove.outcome.evidence import CountedBy, Counts, Refusal
 from dicomove.outcome.patients import stripped
 from dicomove.pacs import Pacs
-from dicomove.tls import TLS, gone
+from dicomove.tls import TLS, lost_credentials
 
 Answer = TypeVar("Answer")
 
@@ -253,7 +253,7 @@ class GetEnd:
 
 def gone_end(error: AddressError) -> GetEnd:
     """Return the end of a C-GET whose certificates or passcode are gone since the run began."""
-    return GetEnd(problem=gone(error).error, detail=str(error))
+    return GetEnd(problem=lost_credentials(error).error, detail=str(error))
 
 
 @dataclass(frozen=True, slots=True)

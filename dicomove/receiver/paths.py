@@ -294,12 +294,12 @@ def component_name(component: Component, values: Mapping[str, str]) -> str:
     return name
 
 
-def beside(path: PurePosixPath, value: str) -> PurePosixPath:
+def with_checksum(path: PurePosixPath, value: str) -> PurePosixPath:
     """Return another name instead of this one, with a checksum of a value.
 
     Examples
     --------
-    >>> beside(PurePosixPath("sub-01/3/7.dcm"), "1.2.3")
+    >>> with_checksum(PurePosixPath("sub-01/3/7.dcm"), "1.2.3")
     PurePosixPath('sub-01/3/7~c47f5b18b8a430e6.dcm')
     """
     return path.with_name(f"{path.stem}~{checksum(value)}{path.suffix}")

@@ -19,7 +19,7 @@ from tempfile import TemporaryFile
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
-from dicomove.receiver.paths import beside
+from dicomove.receiver.paths import with_checksum
 from dicomove.receiver.stored_file import is_regular, is_whole
 
 Existing = Literal["keep", "replace", "keep_both"]
@@ -240,7 +240,7 @@ class _OwnNames:
         Some file systems do not distinguish "a" from "A": of two such names, the second one gets a checksum.
         """
         name = self._apart(relative)
-        other = beside(name, sop_instance_uid)
+        other = with_checksum(name, sop_instance_uid)
         if not os.path.lexists(self._folder / other):
             yield name
         yield other
@@ -260,7 +260,7 @@ class _OwnNames:
             for part in relative.parts:
                 names = self._names(path)
                 taken = names.setdefault(part.casefold(), part)
-                name = part if taken == part else beside(PurePosixPath(part), part).name
+                name = part if taken == part else with_checksum(PurePosixPath(part), part).name
                 names.setdefault(name.casefold(), name)
                 path /= name
         return path

@@ -17,7 +17,7 @@ from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
 from dicomove.logs import log_exception
-from dicomove.receiver.admission import Admission, EchoOnlyServer, plain
+from dicomove.receiver.admission import Admission, EchoOnlyServer, plain_address
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
@@ -123,7 +123,7 @@ class StorageServer:
         while True:
             try:
                 client, peer_name = self._socket.accept()
-                address = str(plain(peer_name[0]))
+                address = str(plain_address(peer_name[0]))
                 admitted = self._admission.admits(address, client.getsockname()[0])
             except OSError:
                 if self._closed:

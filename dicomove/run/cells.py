@@ -30,7 +30,7 @@ from dicomove.cohort import (
 )
 from dicomove.errors import CohortError
 from dicomove.receiver import Receiver
-from dicomove.run.patients import Named, beside, further_keys_of, named_by, patients_of
+from dicomove.run.patients import Named, further_keys_of, named_by, patients_of, unsent_patients
 from dicomove.run.questions import COUNT_KEYS
 
 AVAILABILITY: Final = "InstanceAvailability"
@@ -73,7 +73,7 @@ class RowCells:
 
     def patients(self, identifier: Identifier, rows: Sequence[int]) -> tuple[str, ...]:
         """Return the PatientIDs of rows whose identifier has none."""
-        return beside(identifier, [self._patients[row] for row in rows])
+        return unsent_patients(identifier, [self._patients[row] for row in rows])
 
     def named(self, identifier: Identifier, rows: Sequence[int]) -> Named:
         """Return further keys of the study and its patient; none for a table from `find`."""

@@ -30,7 +30,7 @@ from dicomove.run.options import Options
 from dicomove.run.patients import Named
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
-from dicomove.run.settings import RunSettings, together
+from dicomove.run.settings import RunSettings, destinations_as_text
 from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
 
 #: Rows that end within so many seconds are made durable together.
@@ -336,7 +336,7 @@ def run_record(table: pd.DataFrame, settings: RunSettings, options: Options) -> 
     """Return the entry of a run."""
     return RunRecord(
         pacs=settings.pacs.address,
-        destination=together(settings.destinations),
+        destination=destinations_as_text(settings.destinations),
         calling_ae_title=settings.pacs.calling_ae_title,
         options=options.written() | settings.written(),
         cohort_sha256=cohort_sha256(table),

@@ -80,7 +80,7 @@ def keys_of(table: pd.DataFrame) -> list[dict[str, tuple[str, ...]]]:
     return [{name: cells[row] for name, cells in values.items() if cells[row]} for row in range(len(table))]
 
 
-def beside(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+def unsent_patients(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """Return the different PatientIDs of rows whose identifier has none."""
     if identifier.get(_PATIENT) is not None:
         return ()

@@ -105,7 +105,7 @@ class RowResults:
         for position in task.positions:
             self.rows[position] = row
 
-    def beside(self, task: Task) -> Task:
+    def with_brought(self, task: Task) -> Task:
         """Return a task that begins with the result of other rows with the same keys, if these are complete."""
         row = self._brought.get(task.level_and_keys)
         if row is None:

@@ -69,7 +69,7 @@ class RunSettings:
         """Return the journal's key of an identifier: PACS, destination, level, unique keys, claims."""
         return Key(
             pacs=self.pacs.address,
-            destination=together(self.destinations),
+            destination=destinations_as_text(self.destinations),
             level=identifier.level,
             query_model=identifier.query_model,
             keys=(*identifier.keys, *identifier.claims) if identifier.claims else identifier.keys,
@@ -98,7 +98,7 @@ class RunSettings:
 
 
 @lru_cache(maxsize=16)
-def together(destinations: tuple[str, ...]) -> str:
+def destinations_as_text(destinations: tuple[str, ...]) -> str:
     """Return the destinations of a run as one text of the journal."""
     return "\\".join(sorted(destinations))
 

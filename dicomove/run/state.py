@@ -181,7 +181,7 @@ class RunState:
         """Return a task that begins, updated with what the run has learnt."""
         begun = task.part or task.parts
         task = self._receivers.begin(task, now)
-        task = task if begun else self.results.beside(task)
+        task = task if begun else self.results.with_brought(task)
         allowed = self._asking.allowed(now)
         may_split = self._may_split and allowed == ALL and not begun
         return changed(

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-_BACK: Final[dict[str, Callable[[Any], Any]]] = {
+_FROM_JSON: Final[dict[str, Callable[[Any], Any]]] = {
     "time": pd.Timestamp,
     "day": date.fromisoformat,
     "span": pd.Timedelta,
-    "tuple": lambda parts: tuple(map(back, parts)),
+    "tuple": lambda parts: tuple(map(from_json, parts)),
 }
 
 
@@ -68,7 +68,7 @@ def encode_pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _encode(value: object) -> str:
-    return json.dumps(plain(value))
+    return json.dumps(to_json(value))
 
 
 def decode(text: str) -> Any:
@@ -79,25 +79,25 @@ def decode(text: str) -> Any:
     >>> decode(encode(("000123", 7, None, date(2026, 11, 24))))
     ('000123', 7, None, datetime.date(2026, 11, 24))
     """
-    return back(json.loads(text))
+    return from_json(json.loads(text))
 
 
-def back(value: Any) -> Any:
+def from_json(value: Any) -> Any:
     """Return the original of a label, or of cells, from its JSON value."""
     if isinstance(value, list):
-        return [back(part) for part in value]
+        return [from_json(part) for part in value]
     if isinstance(value, dict):
         ((kind, content),) = value.items()
-        return _BACK[kind](content)
+        return _FROM_JSON[kind](content)
     return value
 
 
-def plain(value: object) -> object:
+def to_json(value: object) -> object:
     """Return a value in its JSON form."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, tuple):
-        return {"tuple": [plain(part) for part in value]}
+        return {"tuple": [to_json(part) for part in value]}
     if not pd.api.types.is_scalar(value):
         return str(value)
     if pd.isna(value):  # type: ignore[call-overload]  # it takes every scalar
@@ -119,7 +119,7 @@ def _plain_scalar(value: object) -> object:
         return {"span": pd.Timedelta(value).isoformat()}
     # A number or a truth value from NumPy.
     item = getattr(value, "item", None)
-    return str(value) if item is None else plain(item())
+    return str(value) if item is None else to_json(item())
 
 
 def column(values: Sequence[object], dtype: str) -> pd.Series:
@@ -198,7 +198,7 @@ def _line(values: Iterable[object]) -> bytes:
 
 
 def _hashed(value: object) -> str:
-    return json.dumps(_hashed_text(plain(value)), ensure_ascii=False)
+    return json.dumps(_hashed_text(to_json(value)), ensure_ascii=False)
 
 
 def _hashed_text(plain: object) -> str | None:

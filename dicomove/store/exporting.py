@@ -154,11 +154,11 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 def _read_json(path: Path) -> pd.DataFrame:
     content = json.loads(path.read_text(**_ENCODING))
-    return _made([cells.back(row) for row in content["rows"]], content["schema"])
+    return _made([cells.from_json(row) for row in content["rows"]], content["schema"])
 
 
 def _write_json(table: pd.DataFrame, path: Path) -> None:
-    lines = ",\n".join(json.dumps([cells.plain(cell) for cell in row], ensure_ascii=False) for row in _rows(table))
+    lines = ",\n".join(json.dumps([cells.to_json(cell) for cell in row], ensure_ascii=False) for row in _rows(table))
     path.write_text(f'{{"schema": {json.dumps(_schema(table))},\n"rows": [\n{lines}\n]}}\n', **_ENCODING)
 
 
@@ -206,7 +206,7 @@ def _lost_in_csv(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
     made: dict[int, dict[int, Any]] = {number: {} for number, dtype in enumerate(dtypes) if not _is_simple(dtype)}
     for row, values in enumerate(_rows(table)):
         for number, found in made.items():
-            cell = cells.plain(values[number])
+            cell = cells.to_json(values[number])
             if cell == "" or not (cell is None or isinstance(cell, str)):
                 found[row] = cell
     return made
@@ -217,7 +217,7 @@ def _is_simple(dtype: str) -> bool:
 
 
 def _as_text(cell: object) -> object:
-    found = cells.plain(cell)
+    found = cells.to_json(cell)
     return next(iter(found.values())) if isinstance(found, dict) else found
 
 
@@ -232,22 +232,22 @@ def _rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:
 def _schema(table: pd.DataFrame) -> dict[str, Any]:
     levels = [table.index.get_level_values(number) for number in range(table.index.nlevels)]
     return {
-        "columns": [cells.plain(name) for name in table.columns],
-        "column_names": [cells.plain(name) for name in table.columns.names],
+        "columns": [cells.to_json(name) for name in table.columns],
+        "column_names": [cells.to_json(name) for name in table.columns.names],
         "dtypes": [str(dtype) for dtype in table.dtypes],
-        "index_names": [cells.plain(name) for name in table.index.names],
+        "index_names": [cells.to_json(name) for name in table.index.names],
         "index_dtypes": [str(level.dtype) for level in levels],
     }
 
 
 def _made(rows: Sequence[Sequence[Any]], schema: dict[str, Any]) -> pd.DataFrame:
-    names, dtypes = cells.back(schema["index_names"]), schema["index_dtypes"]
+    names, dtypes = cells.from_json(schema["index_names"]), schema["index_dtypes"]
     made = {
         number: _typed([row[len(names) + number] for row in rows], dtype)
         for number, dtype in enumerate(schema["dtypes"])
     }
     table = pd.DataFrame(made, index=range(len(rows)))
-    table.columns = cells.columns(cells.back(schema["columns"]), cells.back(schema["column_names"]))
+    table.columns = cells.columns(cells.from_json(schema["columns"]), cells.from_json(schema["column_names"]))
     table.index = cells.index(
         [_typed([row[number] for row in rows], dtype) for number, dtype in enumerate(dtypes)], names
     )
@@ -271,7 +271,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     _, *rows = [[cell or None for cell in row] for row in found.to_numpy().tolist()]
     for column, lost in schema["cells"].items():
         for row, cell in lost.items():
-            rows[int(row)][int(column)] = cells.back(cell)
+            rows[int(row)][int(column)] = cells.from_json(cell)
     return _made(rows, schema)
 
 
