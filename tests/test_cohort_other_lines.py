@@ -27,6 +27,7 @@ def read(tmp_path: Path, *lines: str) -> tuple[list[list[str]], str]:
         ((HEADER, ROW, HEADER, NEXT), "the header again was left out: line 3"),
         ((HEADER, ROW, "", "Patient ID,accession no,Arm", NEXT), "the header again was left out: line 4"),
         ((HEADER, "MRN,Accession #,text", ROW, NEXT), "the header again was left out: line 2"),
+        (("mrn,accession,Modality", ROW, "mrn,accession,x", NEXT), "the header again was left out: line 3"),
         ((HEADER, "---------,---------------,---", ROW, NEXT), "a line of dashes was left out: line 2"),
         ((HEADER.replace(",", " | "), "---+---+---", "000123 | A1 | x", "000124|A2|y"), "a line of dashes"),
         ((HEADER, ROW, NEXT, "", "(2 rows affected)"), "the number of rows was left out: line 5"),
@@ -51,6 +52,13 @@ def test_lines_that_are_not_rows_are_left_out_and_named(tmp_path: Path, lines: t
 )
 def test_rows_stay(tmp_path: Path, lines: tuple[str, ...]) -> None:
     assert read(tmp_path, *lines) == ([line.split(",") for line in lines[1:]], "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"), [((HEADER, ROW, "(1 row affected)"), [ROW]), ((HEADER, "1 row,,"), ["1 row,,"])]
+)
+def test_a_number_of_rows_stands_below_a_row(tmp_path: Path, lines: tuple[str, ...], rows: list[str]) -> None:
+    assert read(tmp_path, *lines)[0] == [row.split(",") for row in rows]
 
 
 def test_a_second_table_is_an_error_that_names_its_line(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def _is_header_again(names: Sequence[str], keys: Sequence[int], grid: Grid, plac
         )
         raise CohortError(msg)
     # One of several cells may by chance hold the word for its column.
-    return same > 0 and (same == len(filled) or same > 1)
+    return same == len(filled) or same > 1
 
 
 def _word(cell: object) -> str | None:
