@@ -38,7 +38,16 @@ from pydicom.uid import (
 )
 
 import dicomove as dm
-from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, decode_command, has_data_set
+from dicomove.dimse.messages import (
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_STORE_RQ,
+    NO_DATA_SET,
+    RESPONSE,
+    Command,
+    decode_command,
+    has_data_set,
+)
 from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.errors import InvalidResponse
 from dicomove.receiver import AskedRow, Limits, RowId
@@ -302,20 +311,23 @@ def decoded(command: bytes) -> Command | None:
         return None
 
 
-def is_response(command: Command | None) -> bool:
-    """Whether a command set is of a response."""
-    return command is not None and bool(int(command.get("CommandField") or 0) & RESPONSE)
+def may_lack_a_data_set(command: Command, *, has_begun: bool) -> bool:
+    """Whether another message may follow where the data set of this one would."""
+    field = int(command.get("CommandField") or 0)
+    is_announced = command.get("CommandDataSetType", NO_DATA_SET) != NO_DATA_SET
+    return bool(field & RESPONSE) or not (has_begun or (is_announced and field == C_STORE_RQ))
 
 
 def stores(sent: bytes) -> Iterator[str]:
-    """Yield the hash of the data set of each C-STORE that was sent whole.
+    """Yield the hash of the data set of each C-STORE that was sent whole; of one without a data set, an empty one.
 
     What ends an association ends this, too.
     """
-    command, request, digest, has_begun = b"", None, hashlib.sha256(), False
+    command, request, digest, has_begun, has_data = b"", None, hashlib.sha256(), False, False
     for control, fragment in fragments(sent):
         is_command = bool(control & 1)
-        if is_command and is_response(request):
+        if is_command and request and may_lack_a_data_set(request, has_begun=has_data):
+            yield from [""] * (request.get("CommandField") == C_STORE_RQ)
             request = None  # its data set does not come
         if not is_command and request is None and has_begun and not command:
             continue  # a data set that was not announced is left out
@@ -323,6 +335,7 @@ def stores(sent: bytes) -> Iterator[str]:
             return
         if request is not None:
             digest.update(fragment)
+            has_data = True
             if control & 2:
                 if request.get("CommandField") == C_STORE_RQ:
                     yield digest.hexdigest()
@@ -333,7 +346,7 @@ def stores(sent: bytes) -> Iterator[str]:
             request = decoded(command)
             if request is None:
                 return
-            command, digest, has_begun = b"", hashlib.sha256(), True
+            command, digest, has_begun, has_data = b"", hashlib.sha256(), True, False
             request = request if has_data_set(request) else None
 
 
