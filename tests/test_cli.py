@@ -258,8 +258,8 @@ def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys
     source = Synthetic(studies=3, instances=2, size=512)
     receiving.studies(source, 3).to_csv(studies, index=False)
     with receiving.receiver(images, accept="any") as store, receiving.pacs(store, source=source) as pacs:
-        manners = ["--retry", "2", "--hours", "00:00-24:00", "--outage-timeout", "1", "--max-failures", "9"]
-        command = ["move", str(studies), pacs.address, store.ae_title, "--journal", str(journal), *manners]
+        options = ["--retry", "2", "--hours", "00:00-24:00", "--outage-timeout", "1", "--max-failures", "9"]
+        command = ["move", str(studies), pacs.address, store.ae_title, "--journal", str(journal), *options]
         assert main(command) == 0
         assert main([*command, "-o", str(tmp_path / "results.csv")]) == 0
     assert set(pd.read_csv(tmp_path / "results.csv")["resumed"]) == {True}

@@ -348,9 +348,9 @@ def test_a_run_with_several_receivers_is_not_resumed_with_one(
     assert "the run had several receivers (R1, R2)" in capfd.readouterr().err
 
 
-def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_options(tmp_path: Path) -> None:
     images, rows = tmp_path / "images", receiving.studies(SMALL, 3)
-    manners: dict[str, Any] = {
+    options: dict[str, Any] = {
         "method": "get",
         "delay": 0.01,
         "hours": "00:00-24:00 UTC",
@@ -359,11 +359,11 @@ def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
     }
     with receiving.pacs({}, source=SMALL) as pacs:
         with dm.Receiver(images, port=None) as receiver:
-            dm.move(rows, pacs, receiver, progress=False, **manners)
+            dm.move(rows, pacs, receiver, progress=False, **options)
         next(images.rglob("*.dcm")).unlink()
         assert main(["resume", str(images), str(pacs)]) == 0
         resumed = dm.read_journal(images / JOURNAL_FILE).attrs["run"]["options"]
-        assert {name: resumed[name] for name in manners} == manners
+        assert {name: resumed[name] for name in options} == options
         assert main(["resume", str(images), str(pacs), "--concurrency", "auto"]) == 0
         assert dm.read_journal(images / JOURNAL_FILE).attrs["run"]["options"]["concurrency"] == "auto"
     assert len(receiving.files(images)) == 6
