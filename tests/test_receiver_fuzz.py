@@ -318,6 +318,11 @@ def may_lack_a_data_set(command: Command, *, has_begun: bool) -> bool:
     return bool(field & RESPONSE) or not (has_begun or (is_announced and field == C_STORE_RQ))
 
 
+def of_store(request: Command, digest: str) -> list[str]:
+    """Return the hash, if the request is one of C-STORE."""
+    return [digest] if request.get("CommandField") == C_STORE_RQ else []
+
+
 def stores(sent: bytes) -> Iterator[str]:
     """Yield the hash of the data set of each C-STORE that was sent whole; of one without a data set, an empty one.
 
@@ -327,7 +332,7 @@ def stores(sent: bytes) -> Iterator[str]:
     for control, fragment in fragments(sent):
         is_command = bool(control & 1)
         if is_command and request and may_lack_a_data_set(request, has_begun=has_data):
-            yield from [""] * (request.get("CommandField") == C_STORE_RQ)
+            yield from of_store(request, "")
             request = None  # its data set does not come
         if not is_command and request is None and has_begun and not command:
             continue  # a data set that was not announced is left out
@@ -337,8 +342,7 @@ def stores(sent: bytes) -> Iterator[str]:
             digest.update(fragment)
             has_data = True
             if control & 2:
-                if request.get("CommandField") == C_STORE_RQ:
-                    yield digest.hexdigest()
+                yield from of_store(request, digest.hexdigest())
                 request = None
             continue
         command += fragment
@@ -348,6 +352,8 @@ def stores(sent: bytes) -> Iterator[str]:
                 return
             command, digest, has_begun, has_data = b"", hashlib.sha256(), True, False
             request = request if has_data_set(request) else None
+    if request and may_lack_a_data_set(request, has_begun=has_data):  # half of another message may follow
+        yield from of_store(request, "")
 
 
 def sent_whole(sent: bytes) -> list[str]:
