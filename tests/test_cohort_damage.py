@@ -29,6 +29,7 @@ STAND_INS = [
     *("inconnu", "desconocido", "onbekend", "неизвестно", "不明", "없음"),
 ]
 ERROR_WORDS = [
+    *("#N/A N/A", "#ERR"),
     *("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#GETTING_DATA"),
     *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#ÜBERLAUF!", "#FELD!", "#N/V"),
     *("#NOM?", "#VALEUR!", "#NOMBRE!", "#NUL!", "#PROPAGATION!", "#CHAMP!"),

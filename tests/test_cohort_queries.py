@@ -616,6 +616,16 @@ def test_an_identifier_that_is_a_word_for_an_empty_cell_has_a_note() -> None:
         assert query.placeholders == ("AccessionNumber",)
 
 
+def test_a_study_with_an_accession_number_of_zeros_has_no_note() -> None:
+    study = {"PatientID": "7", "StudyInstanceUID": "1.2.3", "AccessionNumber": "0"}
+    assert find_query(study).notes == ()
+    found = pd.DataFrame([study | {"cohort_row": 0, "outcome": "matched", "matches": 1, "filtered": 0}])
+    for table in (found, found.assign(AccessionNumber="NULL")):
+        (query,) = find_queries(table)
+        assert isinstance(query, Query)
+        assert query.notes == ()
+
+
 def test_a_number_of_several_people_has_a_note() -> None:
     rows = {"PatientID": [*"abc", "d", ""], "AccessionNumber": [*["9999"] * 3, "A1", "9999"]}
     queries = find_queries(pd.DataFrame(rows))

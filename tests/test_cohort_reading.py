@@ -90,6 +90,7 @@ def test_every_identifier_stays_as_it_was_written(tmp_path: Path) -> None:
         ("a.txt", "accession;arm\nA1;x\n"),
         ("a.csv", "accession,arm,,\nA1,x,,\n"),
         ("a.csv", "accession,arm\rA1,x\r"),
+        ("a.csv", "accession,arm\x85A1,x\x85"),  # of a mainframe
     ],
 )
 def test_delimiters_line_ends_and_padding(tmp_path: Path, name: str, content: str) -> None:

@@ -190,7 +190,7 @@ def _certain(column: str) -> _Patterns:
 # Russian.
 _ERROR_WORD = (
     r"#[¡¿]?[^\W\d][\w/.]*[!?]"
-    r"|(?i:#(?:n/?a|n/?v|n/?d|n/?b|i/t|yok|saknas|hiányzik|н/д|getting_data|daten_abrufen)[!.]?|\#error)"
+    r"|(?i:#(?:n/?a(?: n/a)?|err(?:or)?|n/?v|n/?d|n/?b|i/t|yok|saknas|hiányzik|н/д|getting_data|daten_abrufen)[!.]?)"
     r"|(?i:err|error|erreur|fehler):[0-9]{3}"
 )
 # A name, or a remark, may begin with an equals sign ("=山田^太郎" is a name in one script).

@@ -201,7 +201,7 @@ def row_query(
         known = ()
     query = Query(tuple(steps))
     _check_identifying(query, broad)
-    notes += (*_wildcard_notes(query), *_placeholder_notes(query))
+    notes += (*_wildcard_notes(query), *(() if given else _placeholder_notes(query)))
     notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared))
     return replace(query, notes=tuple(notes))
 
@@ -266,8 +266,12 @@ def _wildcard_notes(query: Query) -> Sequence[str]:
 
 
 def _placeholder_notes(query: Query) -> Sequence[str]:
-    """Return a sentence for each identifier that often stands for an empty cell: several patients may have it."""
-    keys = (pair for step in query.steps for pair in (*step.keys, *step.checks))
+    """Return a sentence for each identifier that often stands for an empty cell: several patients may have it.
+
+    Zeros beside a UID may be what the PACS has, and the UID names the study.
+    """
+    words = (pair for step in query.steps for pair in step.checks if pair[1].strip("0"))
+    keys = (*(pair for step in query.steps for pair in step.keys), *words)
     found = ((name, placeholder(value, name)) for name, value in keys)
     return [f"{name} {why}: if so, blank the cell" for name, why in found if why]
 

@@ -59,6 +59,7 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     if decoded.lstrip()[:200].lower().startswith(("<!doctype html", "<html", "<table", "<?xml", "{\\rtf", "%pdf")):
         msg = "the file does not hold rows of text: open it in a spreadsheet program and save it as .xlsx"
         raise CohortError(msg)
+    decoded = _with_line_feeds(decoded)
     begin, separator = _first_row(decoded)
     named = separator or ("\t" if suffix == ".tsv" else None)
     delimiter = _delimiter(decoded[begin:], frozenset(wanted), named)
@@ -105,6 +106,19 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
             raise CohortError(msg) from None
     decoded, fallback = _decode_western(raw)
     return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
+
+
+def _with_line_feeds(decoded: str) -> str:
+    r"""Return a text with the usual line ends, if its only ones are those of mainframes, or of Unicode.
+
+    Examples
+    --------
+    >>> _with_line_feeds("PatientID\x85007"), _with_line_feeds("a\x85b\n")
+    ('PatientID\n007', 'a\x85b\n')
+    """
+    if "\n" in decoded or "\r" in decoded:
+        return decoded
+    return re.sub("[\x85\u2028\u2029]", "\n", decoded)
 
 
 def _utf_16_without_mark(raw: bytes) -> str | None:
