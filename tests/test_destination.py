@@ -24,7 +24,7 @@ from dicomove.outcome import Evidence
 from dicomove.run.archive_at_destination import _may_grow
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Instance
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Fault, FindFault, Request
 from dicomove.user import User
 from tests import receiving, servers
 from tests.receiving import columns
@@ -268,6 +268,25 @@ def test_instances_that_come_after_the_final_response_are_waited_for(second: Sec
 def test_instances_are_waited_for_after_a_broken_association(problem: str, missing: int | None, may_grow: bool) -> None:
     evidence = Evidence(problem=problem, missing=missing, received=1)
     assert _may_grow(evidence) == may_grow
+
+
+@dataclass(frozen=True)
+class IndexesLater(FindFault):
+    """The archive finds nothing at first."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        self.asked.append(request.command)
+        return matches if len(self.asked) > 2 else []
+
+
+def test_what_comes_after_a_broken_association_counts() -> None:
+    source = Synthetic(studies=1, instances=2, size=64)
+    with RehearsalPacs(source, IndexesLater()) as second, RehearsalPacs(source, faults.AbortsAtResponse()) as pacs:
+        destination = dm.Destination("SECOND", ask=dm.Pacs(f"REHEARSAL@127.0.0.1:{second.port}"), quiet_period=5)
+        result = move(receiving.studies(source, 1), pacs, destination, retry=None)
+    assert receiving.row(result, "outcome", "status", "received", "expected") == ("complete", None, 2, 2)
 
 
 def test_the_archive_stores_with_all_its_threads(second: Second) -> None:

@@ -101,8 +101,9 @@ class DimseOperation:
             Returns when there was activity elsewhere, on the monotonic clock.
         """
         silence = self._silence("first_response_timeout", last_activity)
+        of_data_set = DataSetDeadline(self._awaited, self._pacs.idle_timeout)
         while True:
-            response = self._receive(Deadlines(silence, DataSetDeadline(self._awaited), *deadlines, check=check))
+            response = self._receive(Deadlines(silence, of_data_set, *deadlines, check=check))
             if self._is_request(response, *deadlines) or (status := self.status_of(response)) is None:
                 continue
             yield response

@@ -283,7 +283,8 @@ class _CGet:
         self._sent = True
         operation.send({"CommandField": C_GET_RQ}, encode_identifier(keys, context.transfer_syntax), canceller.total)
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
-        scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
+        limits = replace(self._limits, idle=min(self._limits.idle, pacs.idle_timeout or self._limits.idle))
+        scp = StorageScp(association, peer, pacs.host, limits, self._storage, _nothing, _nothing)
         self._scp = scp
         self.stored, scp.known = scp.stored, self._known
         # A stall within a PDU counts as silence, like one between two PDUs.

@@ -50,6 +50,7 @@ _SIGNATURES: Final = {
 _START_OF_IMAGE: Final = b"\xff\xd8"
 _START_OF_SCAN: Final = 0xDA
 _FRAME_OF_JPEG_LS: Final = 0xF7
+_OR: Final = " or "
 _NOT_FRAMES: Final = (0xC4, 0xC8, 0xCC)
 _MOST_RLE_SEGMENTS: Final = 15
 _RLE_HEADER: Final = 64
@@ -126,7 +127,7 @@ def _pixels(transfer_syntax: str, content: Content) -> str | None:
     if content.pixel_data == "native" and transfer_syntax in _CODINGS:
         return f"the pixel data are not compressed, and the transfer syntax {transfer_syntax} is"
     labelled, found = _CODINGS.get(transfer_syntax), _coding(content.fragment)
-    if labelled and found and labelled != found and content.pixel_data == "encapsulated":
+    if labelled and found and labelled not in found.split(_OR) and content.pixel_data == "encapsulated":
         return f"the pixel data are {found}, and the transfer syntax {transfer_syntax} is {labelled}"
     return None
 
@@ -134,7 +135,7 @@ def _pixels(transfer_syntax: str, content: Content) -> str | None:
 def _coding(fragment: bytes) -> str | None:
     """Return how a fragment is compressed; ``None`` if its first bytes do not show it."""
     if fragment.startswith(_START_OF_IMAGE):
-        return _jpeg(fragment)
+        return _jpeg(fragment) or f"JPEG{_OR}JPEG-LS"
     for signature, coding in _SIGNATURES.items():
         if fragment.startswith(signature):
             return coding

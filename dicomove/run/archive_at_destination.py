@@ -113,7 +113,13 @@ def reconcile_at_archive(
     if evidence.sent and may_come_later and not evidence.cancelled:
 
         def counted(held: Mapping[str, int]) -> Evidence:
-            return counted_anew(replace(evidence, received=len(held)), held, listed)
+            nonlocal evidence, listed
+            # The PACS is not asked about a row that broke off, as long as nothing of it is there.
+            if evidence.expected is None and is_broken_off(evidence) and len(held) > (evidence.received or 0):
+                there = replace(evidence, received=len(held))
+                evidence, listed = inventory.expected(there, identifier, expected_in_table, held)
+            evidence = counted_anew(replace(evidence, received=len(held)), held, listed)
+            return evidence
 
         received = _awaited(received, identifier, archive, counted)
         evidence = counted(received.held)
