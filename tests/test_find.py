@@ -211,7 +211,7 @@ def test_rows_that_ask_the_same_are_asked_once(here: Here) -> None:
 
 def test_a_cohort_that_has_numbers_of_instances_keeps_them(here: Here) -> None:
     """Also where a row of it has no match, and so no number of the PACS's."""
-    rows = accessions("A0001", "NONE", "").assign(NumberOfStudyRelatedInstances=["5", "7", "9"])
+    rows = accessions("A0001", "A9999", "").assign(NumberOfStudyRelatedInstances=["5", "7", "9"])
     found = find(rows, here)
     assert found["outcome"].tolist() == ["matched", "empty", "invalid"]
     assert found["NumberOfStudyRelatedInstances"].fillna(-1).tolist() == [5, -1, -1]
