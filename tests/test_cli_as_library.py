@@ -6,9 +6,10 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,35 @@ def test_a_resumed_run_keeps_its_receiver(tmp_path: Path) -> None:
     assert receiving.files(images).keys() == before.keys()
     dm.report(dm.read_journal(images / JOURNAL_FILE), tmp_path / "report.html")
     assert "subject}" not in (tmp_path / "report.html").read_text()
+
+
+def _rewrite(journal: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Give the runs of a journal other options, as an earlier version kept them."""
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        options = json.loads(connection.execute("SELECT options FROM runs").fetchone()[0])
+        change(options)
+        connection.execute("UPDATE runs SET options = ?", [json.dumps(options)])
+
+
+def test_a_journal_that_keeps_only_the_path_of_its_receiver(tmp_path: Path) -> None:
+    images, rows = tmp_path / "images", receiving.studies(SMALL, 2).assign(subject=["one", "two"])
+    with receiving.pacs({}, source=SMALL) as pacs:
+        with dm.Receiver(images, port=None, path="sub-{subject}/{SOPInstanceUID}.dcm") as receiver:
+            dm.move(rows, pacs, receiver, progress=False, method="get")
+        next(images.rglob("*.dcm")).unlink()
+        _rewrite(images / JOURNAL_FILE, lambda options: options.pop("receiver"))
+        dm.report(images / JOURNAL_FILE, tmp_path / "report.html")
+        assert main(["resume", str(images), str(pacs)]) == 0
+    assert len(list(images.glob("sub-*/*.dcm"))) == len(list(images.rglob("*.dcm"))) == 4
+    assert "subject}" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_journal_that_does_not_keep_the_quiet_period_of_its_destination(tmp_path: Path) -> None:
+    journal, rows = tmp_path / "run.sqlite", receiving.studies(SMALL, 2)
+    with receiving.pacs({}, source=SMALL) as pacs:
+        dm.move(rows, pacs, dm.Destination("ARCHIVE", ask=pacs), journal=journal, progress=False)
+        _rewrite(journal, lambda options: options.pop("ask_quiet_period"))
+        assert main(["resume", str(journal), str(pacs)]) == 0
 
 
 @pytest.mark.parametrize("asked", [{"level": "PATIENT", "query_model": "PatientRoot"}, {"level": "STUDY"}])

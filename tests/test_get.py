@@ -29,7 +29,7 @@ from dicomove.run.narrowing import combined
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.testing import RehearsalPacs, Synthetic, faults
-from dicomove.testing.faults.base import Request
+from dicomove.testing.faults.base import Refuse, Request
 from dicomove.testing.images import series_uid, study_uid
 from tests import receiving, servers
 from tests.conftest import LONG
@@ -402,6 +402,38 @@ def test_a_pacs_that_does_not_answer_the_role_selection_and_sends_nothing(tmp_pa
         result = scu.get_study({"StudyInstanceUID": "1.2.3"}, receiver)
     assert (result.outcome, result.error, result.attempts, result.failed) == ("failed", "not_supported", 1, 1)
     assert "did not answer" in str(result.advice)
+
+
+class _Roleless(faults.RefusesRoles):
+    """A-ASSOCIATE-AC says nothing of roles."""
+
+    def _user_items(self, items: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        return [one for one in items if one[0] != 0x54]
+
+
+class _Busy(faults.OutOfResources):
+    """Refuses a C-GET before it looks for the instances."""
+
+    commands = ("C-GET",)
+
+    def on_request(self, request: Request) -> None:  # noqa: ARG002 (as in its base class)
+        raise Refuse(0xA701, "busy")
+
+
+def test_a_pacs_that_has_sent_without_a_role_is_asked_again_after_a_refusal(tmp_path: Path) -> None:
+    busy = _Busy(studies=(ROWS["StudyInstanceUID"][1],), attempts=1)
+    with without_port(tmp_path) as receiver, receiving.pacs({}, _Roleless(), busy, source=SOURCE) as pacs:
+        result = get(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.01), concurrency=1)
+    assert result["outcome"].tolist() == ["complete"] * 3
+    assert result["attempts"].tolist() == [1, 2, 1]
+
+
+def test_success_without_instances_at_a_pacs_that_does_not_answer_the_role_selection(tmp_path: Path) -> None:
+    with without_port(tmp_path) as receiver, grants(role=None) as pacs:
+        expected = pd.DataFrame({"StudyInstanceUID": ["1.2.3"], "NumberOfStudyRelatedInstances": [2]})
+        result = get(expected, pacs, receiver)
+    assert receiving.row(result, "outcome", "error") == ("failed", "missing_instances")
+    assert "did not answer" in str(result["advice"][0])
 
 
 def test_doctor_moves_nothing_to_a_receiver_without_a_port(tmp_path: Path) -> None:

@@ -175,7 +175,9 @@ def resume(chosen: Namespace) -> int:
 def _recorded_receiver(facts: Mapping[str, Any], chosen: Namespace) -> dict[str, Any]:
     """Return the arguments of the receiver of a run; those of the command line come first."""
     options = facts["options"]
-    kept = kept_arguments(options.get("receiver", {}))
+    # Earlier versions have the path alone.
+    path = {name: value for name, value in options.items() if name == "path"}
+    kept = kept_arguments({**path, **options.get("receiver", {})})
     if options.get("method") == "get" and chosen.port is None:
         kept |= {"port": None, "advertise": None}
     return {"ae_title": facts["destination"], **kept, **receiver_options(chosen)}
@@ -190,7 +192,8 @@ def _recorded_destination(facts: Mapping[str, Any]) -> str | Destination:
         message = f"the run asked {title} with TLS or as a user, which a journal does not keep: call move() again"
         raise ValueError(message)
     ask = Pacs(options["ask"], calling_ae_title=options["ask_calling_ae_title"])
-    return Destination(title, ask=ask, quiet_period=options["ask_quiet_period"])
+    further = {"quiet_period": options["ask_quiet_period"]} if "ask_quiet_period" in options else {}
+    return Destination(title, ask=ask, **further)
 
 
 def pacs_of(chosen: Namespace) -> Pacs:

@@ -59,10 +59,12 @@ class Getter:
         self._storage, self._limits = storage, limits
         self._lock = threading.Lock()
         self._going_on: dict[int, _Retrieval] = {}
+        #: The PACS that sent instances without an answer about the role.
+        self._senders: set[str] = set()
 
     def get(self, request: Get) -> GetEnd:
         """Retrieve and store the instances; return how the C-GET ended."""
-        one = _Retrieval(request, self._storage, self._limits)
+        one = _Retrieval(request, self._storage, self._limits, self._senders)
         with self._lock:
             self._going_on[request.number] = one
         try:
@@ -90,8 +92,8 @@ class Getter:
 class _Retrieval:
     """One retrieval, in one C-GET or in several with different presentation contexts."""
 
-    def __init__(self, request: Get, storage: Storage, limits: Limits) -> None:
-        self._request, self._storage, self._limits = request, storage, limits
+    def __init__(self, request: Get, storage: Storage, limits: Limits, senders: set[str]) -> None:
+        self._request, self._storage, self._limits, self._senders = request, storage, limits, senders
         self._rounds = Rounds(request.sop_classes or COMMON_CLASSES)
         self._until = None if request.total_timeout is None else time.monotonic() + request.total_timeout
         self._stored: set[str] = set()
@@ -121,7 +123,7 @@ class _Retrieval:
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         canceller = Canceller(self.stop, total_timeout=left)
         self._now = _CGet(self._request, contexts, self._storage, self._limits, self.stop, canceller, self._stored)
-        end = self._now.end(self._now.run())
+        end = self._now.end(self._now.run(), self._senders)
         self._rounds.ended(self._now.accepted, brought=bool(self._now.stored))
         self._stored |= self._now.stored
         return end
@@ -211,18 +213,22 @@ class _CGet:
             return None if self._final else error
         return None
 
-    def end(self, problem: AssociationError | None) -> GetEnd:
-        """Return its end, for the caller's process."""
+    def end(self, problem: AssociationError | None, senders: set[str]) -> GetEnd:
+        """Return its end, for the caller's process; enter a PACS that sends without an answer about the role."""
         final, late = self._final, self._canceller.late
         status = final.number("Status") if final else None
-        problem = late or self._of_open_role(problem, status)
+        if self._is_role_open and ((self._scp and self._scp.arrivals) or self.counts.moved):
+            senders.add(self._pacs.address)
+        is_open = self._is_role_open and not self._canceller.sent and self._pacs.address not in senders
+        problem = late or (self._of_open_role(problem, status) if is_open else problem)
+        detail = _NO_ROLE if is_open and status == SUCCESS else ""
         return GetEnd(
             status=None if late and status == CANCELLED else status,
             counts=self.counts,
             failed_sop_instance_uids=self._failed_uids(),
             error_comment=final.text("ErrorComment") if final else None,
             problem=problem.error if problem else None,
-            detail=str(problem) if problem else "",
+            detail=str(problem) if problem else detail,
             permanent=problem is not None and problem.permanent,
             sent=self._sent,
             cancelled=self._canceller.sent and not late,
@@ -230,9 +236,7 @@ class _CGet:
         )
 
     def _of_open_role(self, problem: AssociationError | None, status: int | None) -> AssociationError | None:
-        """Return the problem, or another one if nothing came and the PACS has not said that it may send."""
-        if not self._is_role_open or (self._scp and self._scp.arrivals) or self.counts.moved or self._canceller.sent:
-            return problem
+        """Return the problem of a C-GET that brought nothing, at a PACS that has not said whether it may send."""
         if isinstance(problem, AssociationAborted):
             return AssociationAborted(f"{problem}: {_NO_ROLE}")
         if status is None or failure_word(status) in _OF_REQUEST:

@@ -81,7 +81,8 @@ class RunSettings:
         Secrets are not kept: if the archive is asked with TLS or as a user, ``ask`` is null.
         """
         if self.receivers:
-            return {"receiver": self.receivers[0].runs.written()}
+            runs = self.receivers[0].runs
+            return {"path": runs.path_template.template, "receiver": runs.written()}
         if self.archive is None:
             return {}
         ask = self.archive.ask

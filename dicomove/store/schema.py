@@ -21,7 +21,7 @@ from dicomove.words import SKIPPED
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: What the journal keeps of the destination among the options. No report shows it: a path may be about a patient.
-_OF_DESTINATION: Final = ("receiver", "ask", "ask_calling_ae_title", "ask_quiet_period")
+_OF_DESTINATION: Final = ("path", "receiver", "ask", "ask_calling_ae_title", "ask_quiet_period")
 #: The column ``sent`` of an attempt that sent something. Earlier versions wrote 1 for a C-GET, too.
 SENT_BY: Final = {"move": 1, "get": 2}
 #: The columns of a result.
