@@ -199,6 +199,7 @@ def test_a_column_whose_cells_are_keys_is_named(columns: dict[str, list[object]]
         ),
         *("PatientWeight", "exam_normal", "exam_abnormal", "case_notes", "order_node", "val_acc", "subject_age"),
         *("DATSCAN", "DT-MRI", "ct_data", "ct_dose", "us_status", "death_dt", "visit_date", "acquisition_nr"),
+        *("Telefono paziente", "no_pathology"),
         *("exam_thyroid", "study_fluid_ml", "estudio_tiroides"),  # they end like "UID" and "OID"
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
@@ -264,6 +265,12 @@ def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: str | tuple[s
             (header, "100123", False)
             for header in ("subject_id", "Fallnummer", "hospital_id", "order_no", "Aufnahmenr")
         ),
+        *(
+            (header, "100123", False)
+            for header in ("hospital_id_2", "lab_order_no", "Auftraggeber", "trial_registration_no")
+        ),
+        *((header, "3331234567", False) for header in ("Telefono paziente", "no_pathology")),
+        *(("Patientencode", cell, False) for cell in ("0.93456", "9f86d081884c7d659a2feaa0c55ad015", "sub-000123.nii")),
         *((header, "out/100123", False) for header in ("dossier", "dossier patient")),
         *((header, "0.93456", False) for header in ("acc", "an", "pid", "patient")),
         ("pat_id_hash", "123456", False),
@@ -272,6 +279,12 @@ def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: str | tuple[s
 def test_a_number_in_other_words_beside_uids_is_named(header: str, cell: str, is_named: bool) -> None:
     said = uncompared_keys(pd.DataFrame({"StudyInstanceUID": ["1.2.3"], header: [cell]}))
     assert (said is not None and f"{header!r} (" in said) is is_named
+
+
+def test_a_number_that_is_the_same_in_all_rows_names_no_patient() -> None:
+    numbers = pd.DataFrame({"StudyInstanceUID": [f"1.2.{n}" for n in range(3)], "protokol no": "20150012"})
+    assert uncompared_keys(numbers) is None
+    assert uncompared_keys(numbers.assign(**{"protokol no": pd.Series([20150012.0, 20150013, None])})) is not None
 
 
 def test_an_empty_table_and_a_table_of_find_have_no_blank_keys() -> None:

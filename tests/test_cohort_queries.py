@@ -633,6 +633,8 @@ def test_a_number_of_several_people_has_a_note() -> None:
     notes = [sum("AccessionNumber is the same in rows of 3 patients" in note for note in one.notes) for one in asked]
     assert notes == [1, 1, 1, 0, 1]
     assert not any(isinstance(one, IdentifierError) or one.notes for one in find_queries(pd.DataFrame(rows).iloc[1:4]))
+    patterns = find_queries(pd.DataFrame(rows | {"AccessionNumber": "99*"}))
+    assert not any(isinstance(one, IdentifierError) or "the same in rows" in str(one.notes) for one in patterns)
 
 
 def test_invisible_characters_are_taken_off_and_named() -> None:

@@ -505,8 +505,10 @@ def test_a_patient_that_is_the_index_is_not_compared_and_named(pacs: RunningPacs
         assert len(told) == 1
     labelled = found.set_index("PatientID")
     dm.move(labelled, pacs, to, progress=False)  # the PACS has said it
-    with pytest.warns(dm.errors.CohortWarning, match="not compared by a key .* PatientID is the index"):
-        dm.move(labelled.set_axis(labelled.index[::-1]), pacs, to, progress=False)
+    merged = found.merge(pd.DataFrame({"PatientID": COHORT["PatientID"], "arm": "a"})).set_index("PatientID")
+    for table in (labelled.set_axis(labelled.index[::-1]), merged):
+        with pytest.warns(dm.errors.CohortWarning, match="not compared by a key .* PatientID is the index"):
+            dm.move(table, pacs, to, progress=False)
 
 
 def test_a_key_that_a_merge_has_renamed_is_not_compared_and_named(pacs: RunningPacs, found: pd.DataFrame) -> None:

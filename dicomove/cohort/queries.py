@@ -10,7 +10,7 @@ import pandas as pd
 
 from dicomove.cohort.changes import changed_rows, digest_level
 from dicomove.cohort.find_tables import asked_before, found_rows, unmatched_rows
-from dicomove.cohort.key_values import criterion
+from dicomove.cohort.key_values import criterion, has_wildcard
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
@@ -124,7 +124,7 @@ def _shared_numbers(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
                 people.setdefault(number, set()).add(other)
         for said, number in zip(notes, numbers if people else (), strict=False):
             several = len(people.get(number or "", ()))
-            if several >= _SEVERAL_PEOPLE:
+            if several >= _SEVERAL_PEOPLE and not has_wildcard(number or ""):
                 where = f"{name} is the same in rows of {several} patients"
                 said.append(f"{where}: if it stands for an empty cell, blank the cell")
     return notes

@@ -20,7 +20,7 @@ from dicomove.cohort.values import is_blank, is_uid
 #: Words for numbers and identifiers that follow a noun, as in "patient number".
 _NUMBER: Final = r"(id|ident\w*|no(?!r|t|d)|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
 #: The same before a noun, in French, Spanish, Italian and Portuguese, as in "numero de patient".
-_NUMBER_OF: Final = r"(id|no|nr|n|num|numero|ident\w*)(de?|do|da)?(l|la)?"
+_NUMBER_OF: Final = r"(id|(?<!telefo)no|nr|n|num|numero|ident\w*)(de?|do|da)?(l|la)?"
 _STUDY: Final = r"(stud|etude|estudio|exam|untersuchung)"
 _ORDER: Final = (
     r"(auftrag|anforderung|unters(uchung)?|leistung|vorgang|order(proc)?|request|requisition|exam\w*|procedure|befund"
@@ -39,7 +39,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("AccessionNumber", r"ac+es+ion|akzession|accesion|ac+es+o\b|numerod?e?acces|acces+nummer|accettazione|zugriffsn"),
     ("AccessionNumber", rf"{_ORDER}s?{_NUMBER}|{_NUMBER_OF}{_ORDER_OF}"),
     ("AccessionNumber", r"auftrag|anforderungsn|peticion|requisition|risid|risn(r|o|um)"),
-    ("PatientID", rf"{_PATIENT}{_NUMBER}|{_NUMBER_OF}(patient|pat|paciente|paziente|dossier|sujet|historia)"),
+    ("PatientID", rf"{_PATIENT}{_NUMBER}|{_NUMBER_OF}(pat(?!h)|paciente|paziente|dossier|sujet|historia)"),
     ("PatientID", r"medicalrecord|krankenblatt|krankenakte|historiaclinica|numerohistoria|dossier|mrn"),
     ("PatientName", r"patient\w*name|(nach|vor|familien)name|(sur|last|first|family|given)name"),
     ("PatientName", r"prenom|apellidos?|cognome"),
@@ -80,12 +80,12 @@ _PATIENT_ID: Final = re.compile(
     r"(patienten|pasient|potilas|paciente|paziente|pacjent|pacient|hasta|患者|病人|환자|пациент)id"
     r"|id(de?|do|da)?(l|u|la)?(patient|paciente|paziente|pacjenta|pacienta|пациента|ασθενουσ)"
 )
-#: Numbers that a table with UIDs may have on its own account: of orders, sites, exposures and folders.
+#: Numbers that a table with UIDs may have on its own account: of orders, sites, trials, exposures and folders.
 _OWN_NUMBER: Final = re.compile(
-    rf"{_ORDER}s?{_NUMBER}|{_NUMBER_OF}{_ORDER_OF}|(hospital|hosp|klinik|aufnahme){_NUMBER}|dossier"
+    rf"{_ORDER}s?{_NUMBER}|{_NUMBER_OF}{_ORDER_OF}|(hospital|hosp|klinik|aufnahme){_NUMBER}|auftrag|trial|^dossier$"
 )
-#: A hospital's number has at least so many digits. Shorter ones number the rows of a table.
-_FEWEST_DIGITS: Final = 5
+#: A hospital's number. One with fewer digits numbers the rows of a table; measured values and hashes are no numbers.
+_HOSPITAL_NUMBER: Final = re.compile(r"(?=(?:\D*\d){5})[\w-]{1,20}(?:\.0)?")
 #: Short words, which mean something only as the whole header, or beside these.
 _BESIDE: Final = re.compile(rf"{_NUMBER}|[0-9]+|old|ris|kis|his")
 _ALONE: Final = {
@@ -204,12 +204,7 @@ def _in_other_words(header: object, cells: Sequence[object]) -> str | None:
     compact = "".join(words)
     if _PATIENT_ID.fullmatch(compact):
         return "PatientID"
-    if (
-        _OWN_NUMBER.fullmatch(compact)
-        or may_number_participants(header)
-        or compact in _ALONE
-        or not _are_numbers(cells)
-    ):
+    if _OWN_NUMBER.search(compact) or may_number_participants(header) or compact in _ALONE or not _are_numbers(cells):
         return None
     return _resembles(header)
 
@@ -217,9 +212,9 @@ def _in_other_words(header: object, cells: Sequence[object]) -> str | None:
 def _are_numbers(cells: Iterable[object]) -> bool:
     """Tell whether cells look like a hospital's numbers of patients or studies."""
     filled = [str(cell).strip() for cell in cells if not is_blank(cell)]
-    return bool(filled) and all(
-        sum(map(str.isdigit, cell)) >= _FEWEST_DIGITS and not re.search(r"[\s/\\]", cell) for cell in filled
-    )
+    # A site, a protocol or a trial has the same number in all rows.
+    is_constant = len(filled) > 2 and len(set(filled)) == 1
+    return bool(filled) and not is_constant and all(map(_HOSPITAL_NUMBER.fullmatch, filled))
 
 
 def keys_in_cells(columns: Iterable[tuple[object, Sequence[object]]], wanted: Collection[str]) -> str:
