@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal, get_args
@@ -117,16 +118,18 @@ def _shared_numbers(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
     """
     notes: list[list[str]] = [[] for _ in rows]
     for name, person in (("AccessionNumber", "PatientID"), ("PatientID", "PatientBirthDate")):
-        people: dict[str, set[str]] = {}
         numbers = [text_unless_blank(row.get(name)) for row in rows]
-        for number, row in zip(numbers, rows, strict=True):
-            if number and (other := text_unless_blank(row.get(person))):
-                people.setdefault(number, set()).add(other)
-        for said, number in zip(notes, numbers if people else (), strict=False):
-            several = len(people.get(number or "", ()))
-            if several >= _SEVERAL_PEOPLE and not has_wildcard(number or ""):
+        times = Counter(numbers)
+        common = [at for at, number in enumerate(numbers) if number and times[number] >= _SEVERAL_PEOPLE]
+        people: defaultdict[str | None, set[str]] = defaultdict(set)
+        for at in common:
+            if other := text_unless_blank(rows[at].get(person)):
+                people[numbers[at]].add(other)
+        for at in common:
+            several = len(people[numbers[at]])
+            if several >= _SEVERAL_PEOPLE and not has_wildcard(numbers[at] or ""):
                 where = f"{name} is the same in rows of {several} patients"
-                said.append(f"{where}: if it stands for an empty cell, blank the cell")
+                notes[at].append(f"{where}: if it stands for an empty cell, blank the cell")
     return notes
 
 
