@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dicomove.cohort import find_queries, move_identifiers
-from dicomove.cohort.damage import IDENTIFIERS, damage, doubt
+from dicomove.cohort.damage import IDENTIFIERS, damage
+from dicomove.cohort.doubts import doubt
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 

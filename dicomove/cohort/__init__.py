@@ -9,6 +9,7 @@ Tables in::
     header_rows       the row with the headers, what they mean, and lines below it that are not rows
     stored_cells      the rows of a file as they are stored, and their cells as text
     damage            cells that do not hold what a person saw or meant                                   (pure)
+    doubts            values that may be wrong, and may be right: only hints                              (pure)
 
 Rows to queries and identifiers::
 
@@ -40,7 +41,8 @@ from dicomove.cohort.changes import (
     with_digests,
     with_plan_digests,
 )
-from dicomove.cohort.damage import damage, doubt
+from dicomove.cohort.damage import damage
+from dicomove.cohort.doubts import doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, exchanged_labels, found_rows, positions_in
 from dicomove.cohort.hints import (
     on_coarser_rows,

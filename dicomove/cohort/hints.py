@@ -14,7 +14,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.changes import has_other_labels
-from dicomove.cohort.damage import placeholder, unlikely
+from dicomove.cohort.doubts import placeholder, unlikely
 from dicomove.cohort.find_tables import found_rows
 from dicomove.cohort.identifiers import Identifier, Requested
 from dicomove.cohort.key_values import is_universal
@@ -269,10 +269,9 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     said = []
     for name, value in keys:
         odd = odd_in(value)
-        why = None if placeholder(value, name) else unlikely(value, name)  # the query already has a note about it
         if odd:
             said.append(f"{name} holds {', '.join(odd)}, which looks like another character")
-        if why:
+        if why := unlikely(value, name):
             said.append(f"{name} may have another form in the PACS: {why}")
     return said
 

@@ -88,12 +88,11 @@ def find_queries(
     found = zip(found_rows(table), unmatched_rows(table), changed_rows(table), strict=True)
     from_pacs = [is_found and said is None and not is_changed for is_found, said, is_changed in found]
     proven = digest_level(table)
+    notes = _shared_numbers(rows, from_pacs)
     queries = [
-        _query_or_error(cells, known, model, broad=broad, given=given, proven=proven)
-        for cells, given in zip(rows, from_pacs, strict=True)
+        _query_or_error(cells, known, model, broad=broad, given=given, proven=proven, notes=shared)
+        for cells, given, shared in zip(rows, from_pacs, notes, strict=True)
     ]
-    typed = [{} if given else cells for cells, given in zip(rows, from_pacs, strict=True)]
-    queries = [_with_notes(query, notes) for query, notes in zip(queries, _shared_numbers(typed), strict=True)]
     # A row of `find` has many cells, and was asked by few of them.
     filled = asked_before(table, from_pacs).union(
         *(prepared_cells(cells, known) for cells, given in zip(rows, from_pacs, strict=True) if not given)
@@ -104,21 +103,21 @@ def find_queries(
     ]
 
 
-def _with_notes(query: Query | IdentifierError, notes: Sequence[str]) -> Query | IdentifierError:
-    return replace(query, notes=(*query.notes, *notes)) if isinstance(query, Query) and notes else query
-
-
-def _shared_numbers(rows: Sequence[Mapping[str, object]]) -> list[list[str]]:
+def _shared_numbers(rows: Sequence[Mapping[str, object]], from_pacs: Sequence[bool]) -> list[list[str]]:
     """Return, for each row, a sentence about each of its numbers that rows of several other people have, too.
+
+    The number of a row from the PACS is that of its study, whoever else has it.
 
     Examples
     --------
-    >>> _shared_numbers([{"PatientID": name, "AccessionNumber": "9999"} for name in "abc"])[0]
-    ['AccessionNumber is the same in rows of 3 patients: if it stands for an empty cell, blank the cell']
+    >>> rows = [{"PatientID": name, "AccessionNumber": "9999"} for name in "abcd"]
+    >>> _shared_numbers(rows, [False, False, False, True])[2:]
+    [['AccessionNumber is the same in rows of 3 patients: if it stands for an empty cell, blank the cell'], []]
     """
     notes: list[list[str]] = [[] for _ in rows]
     for name, person in (("AccessionNumber", "PatientID"), ("PatientID", "PatientBirthDate")):
-        numbers = [text_unless_blank(row.get(name)) for row in rows]
+        typed = zip(rows, from_pacs, strict=True)
+        numbers = [None if given else text_unless_blank(row.get(name)) for row, given in typed]
         times = Counter(numbers)
         common = [at for at, number in enumerate(numbers) if number and times[number] >= _SEVERAL_PEOPLE]
         people: defaultdict[str | None, set[str]] = defaultdict(set)
@@ -162,10 +161,17 @@ def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, mode
 
 
 def _query_or_error(
-    cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool, proven: Level | None
+    cells: Mapping[str, object],
+    level: Level,
+    model: QueryModel,
+    *,
+    broad: Broad,
+    given: bool,
+    proven: Level | None,
+    notes: Iterable[str],
 ) -> Query | IdentifierError:
     try:
-        return row_query(cells, level, model, broad=broad, given=given, proven=proven)
+        return row_query(cells, level, model, broad=broad, given=given, proven=proven, further_notes=notes)
     except IdentifierError as error:
         return error.with_traceback(None)
 

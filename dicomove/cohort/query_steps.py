@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from dicomove.cohort.damage import placeholder
+from dicomove.cohort.doubts import placeholder
 from dicomove.cohort.key_values import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
@@ -156,6 +156,7 @@ def row_query(
     broad: Broad,
     given: bool,
     proven: Level | None = None,
+    further_notes: Iterable[str] = (),
 ) -> Query:
     """Return the C-FINDs of one row.
 
@@ -172,6 +173,8 @@ def row_query(
     proven
         The level down to which a row from `find` is known to be unchanged; its UIDs below were typed. ``None`` if that
         is not known of any level: then the answers are compared with its PatientID and accession number.
+    further_notes
+        Notes about the row that follow from others.
 
     Raises
     ------
@@ -202,7 +205,7 @@ def row_query(
     query = Query(tuple(steps))
     _check_identifying(query, broad)
     notes += (*_wildcard_notes(query), *(() if given else _placeholder_notes(query)))
-    notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared))
+    notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared), *further_notes)
     return replace(query, notes=tuple(notes))
 
 

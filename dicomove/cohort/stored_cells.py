@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dicomove.cohort.damage import IDENTIFIERS, damage, doubt
+from dicomove.cohort.damage import IDENTIFIERS, damage
+from dicomove.cohort.doubts import doubt
 from dicomove.cohort.keywords import VRS
 from dicomove.cohort.values import EDGES, is_blank, is_number, text, whole_number, zone_of
 
