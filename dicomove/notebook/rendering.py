@@ -97,9 +97,9 @@ def in_flight(state: PanelState) -> tuple[list[RowInFlight], int]:
 
     Rows with known numbers come first: of many rows with the same identifier, only one has numbers.
     """
-    flights = sorted(state.in_flight.values(), key=lambda flight: flight.instances is None and flight.bytes is None)
-    shown = flights[:SHOWN_IN_FLIGHT]
-    return shown, len(flights) - len(shown) + state.more_in_flight
+    rows = sorted(state.in_flight.values(), key=lambda row: row.instances is None and row.bytes is None)
+    shown = rows[:SHOWN_IN_FLIGHT]
+    return shown, len(rows) - len(shown) + state.more_in_flight
 
 
 def lines_in_flight(state: PanelState) -> int:
@@ -109,7 +109,7 @@ def lines_in_flight(state: PanelState) -> int:
     return min(state.most_in_flight, SHOWN_IN_FLIGHT) + (state.most_in_flight > SHOWN_IN_FLIGHT)
 
 
-def progress_of(flight: RowInFlight) -> str:
+def progress_of(row: RowInFlight) -> str:
     """Return the progress of a row in flight.
 
     Examples
@@ -117,11 +117,11 @@ def progress_of(flight: RowInFlight) -> str:
     >>> progress_of(RowInFlight(label="a", instances=4, total=10, bytes=2_100_000)), progress_of(RowInFlight(label="b"))
     ('4 of 10 instances, 2.1 MB', 'no answer yet')
     """
-    if flight.instances is None and flight.total is None and flight.bytes is None:
+    if row.instances is None and row.total is None and row.bytes is None:
         return "no answer yet"
-    counted = "?" if flight.instances is None else f"{flight.instances:,}"
-    said = f"{counted} of {flight.total:,} instances" if flight.total is not None else f"{counted} instances"
-    return said if flight.bytes is None else f"{said}, {size(flight.bytes)}"
+    counted = "?" if row.instances is None else f"{row.instances:,}"
+    said = f"{counted} of {row.total:,} instances" if row.total is not None else f"{counted} instances"
+    return said if row.bytes is None else f"{said}, {size(row.bytes)}"
 
 
 def label(value: Hashable) -> str:
@@ -264,17 +264,17 @@ def _swatch(outcome: str) -> str:
 
 def _rows_in_flight(state: PanelState) -> str:
     shown, more = in_flight(state)
-    lines = [_row_in_flight(flight) for flight in shown]
+    lines = [_row_in_flight(row) for row in shown]
     lines += [_line(f"and {more:,} more in flight", _QUIET)] if more else []
     return "".join(lines)
 
 
-def _row_in_flight(flight: RowInFlight) -> str:
+def _row_in_flight(row: RowInFlight) -> str:
     """Return one row: a small bar, its label, and its progress."""
     track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
-    piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{OUTCOME_COLOURS['complete']}"
+    piece = f"float:left;height:6px;width:{100 * row.part:.1f}%;background-color:{OUTCOME_COLOURS['complete']}"
     bar = f'<span style="{track}"><span style="{piece}"></span></span>'
-    return f"<div>{bar}row <b>{escape(label(flight.label))}</b>: {escape(progress_of(flight))}</div>"
+    return f"<div>{bar}row <b>{escape(label(row.label))}</b>: {escape(progress_of(row))}</div>"
 
 
 def _colour(outcome: str) -> str:
@@ -307,7 +307,7 @@ def to_text(state: PanelState, *, now: datetime, hint: str = "") -> str:
     lines = [before(state), headline(state), _text_bar(state)]
     lines.append(", ".join(f"{count:,} {outcome}" for outcome, count in outcomes(state)))
     lines.append(", ".join(amounts(state, now)))
-    lines += [f"row {label(flight.label)}: {progress_of(flight)}" for flight in shown]
+    lines += [f"row {label(row.label)}: {progress_of(row)}" for row in shown]
     lines += [f"and {more:,} more in flight"] if more else []
     lines += [waiting(state, now), "" if state.end else hint]
     return "\n".join(line for line in lines if line)

@@ -51,12 +51,12 @@ class Sample:
 
 def instances_of(in_flight: Mapping[int, RowInFlight]) -> int:
     """Return the instances of the rows in flight."""
-    return sum(flight.instances or 0 for flight in in_flight.values())
+    return sum(row.instances or 0 for row in in_flight.values())
 
 
 def bytes_of(in_flight: Mapping[int, RowInFlight], finished: int | None) -> int | None:
     """Return the bytes of all rows; ``None`` if the destination is not a receiver."""
-    known = [flight.bytes for flight in in_flight.values() if flight.bytes is not None]
+    known = [row.bytes for row in in_flight.values() if row.bytes is not None]
     known += [finished] if finished is not None else []
     return sum(known) if known else None
 

@@ -161,7 +161,7 @@ class PanelState(NamedTuple):
         # Invalid rows take no time, and rows with the same identifier share it: so requests are the better measure.
         if self.verb == "find":
             return self.done, self.rows
-        return self.finished_requests + sum(flight.part for flight in self.in_flight.values()), self.requests
+        return self.finished_requests + sum(row.part for row in self.in_flight.values()), self.requests
 
     def _per_second(self, now: int, oldest: list[int]) -> float | None:
         if self.end:
@@ -264,18 +264,18 @@ class _Rows:
 
     def count(self, event: SubOperationEvent) -> None:
         """Note the counts of the PACS for a row."""
-        flight = self._flight(event.position or 0, event.row)
+        row = self._row(event.position or 0, event.row)
         # The count of arrivals is more reliable than the count of the PACS.
-        counted = flight.instances if flight.bytes is not None else moved(event)
+        counted = row.instances if row.bytes is not None else moved(event)
         self.in_flight[event.position or 0] = RowInFlight(
-            label=event.row, instances=counted, total=event.total, bytes=flight.bytes
+            label=event.row, instances=counted, total=event.total, bytes=row.bytes
         )
 
     def arrive(self, event: Arriving) -> None:
         """Note the arrivals of a row."""
-        flight = self._flight(event.position, event.row)
+        row = self._row(event.position, event.row)
         self.in_flight[event.position] = RowInFlight(
-            label=event.row, instances=event.instances, total=flight.total, bytes=event.bytes
+            label=event.row, instances=event.instances, total=row.total, bytes=event.bytes
         )
 
     def retry(self, event: RowWillRetry) -> None:
@@ -292,11 +292,11 @@ class _Rows:
         self.resumed += event.resumed
         # Rows that did not begin (invalid, or completed by an earlier run) are not requests of this run.
         was_begun = event.position in self.in_flight or self.more_in_flight > 0
-        flight = self._remove(event.position) if was_begun else None
+        row = self._remove(event.position) if was_begun else None
         # Rows with the same identifier share one move, so its instances count once.
         if not was_begun or event.shares is not None:
             return
-        instances = flight.instances if flight and event.instances is None else event.instances
+        instances = row.instances if row and event.instances is None else event.instances
         self.finished_instances += instances or 0
         self.finished_requests += 1
         if event.bytes is not None:
@@ -308,14 +308,14 @@ class _Rows:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         self.outcomes = {name: rows for name, rows in self.outcomes.items() if rows}
 
-    def _flight(self, position: int, label: Hashable) -> RowInFlight:
+    def _row(self, position: int, label: Hashable) -> RowInFlight:
         return self.in_flight.get(position) or RowInFlight(label=label)
 
     def _remove(self, position: int) -> RowInFlight | None:
-        flight = self.in_flight.pop(position, None)
-        if flight is None:
+        row = self.in_flight.pop(position, None)
+        if row is None:
             self.more_in_flight = max(0, self.more_in_flight - 1)
-        return flight
+        return row
 
 
 _TAKES: Final[Mapping[type[Event], Callable[[_Rows, Any], None]]] = {
