@@ -22,11 +22,10 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from pynetdicom.dsutils import encode
 
 import dicomove as dm
-from dicomove.dimse import association
+from dicomove.dimse import deadlines
 from dicomove.dimse.association import Association
-from dicomove.dimse.data_sets import encode_identifier
+from dicomove.dimse.data_sets import decode_match, encode_identifier
 from dicomove.dimse.deadlines import Deadline, Deadlines
-from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message, decode_command
 from dicomove.dimse.opening import Peer
 from dicomove.dimse.state import State
@@ -1010,7 +1009,7 @@ NEVER_COMES: dict[str, list[Step]] = {
 def test_a_final_response_stands_without_the_data_set_that_it_announced(
     end: list[Step], idle_timeout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(association, "_DATA_SET_S", LIMIT_S)
+    monkeypatch.setattr(deadlines, "_DATA_SET_S", LIMIT_S)
     script: list[Step] = [Accept(), ReadRequest(), Respond(completed=3, data=b""), *end]
     with ScriptedPeer(script, [Accept(), ReadRequest(), Respond(completed=1), Silence()]) as peer:
         pacs = dm.Pacs(peer.address, association_timeout=1, idle_timeout=idle_timeout)

@@ -10,7 +10,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from pynetdicom.dsutils import encode
 
 from dicomove.dimse.charset import decode, encodings
-from dicomove.dimse.find import decode_match
+from dicomove.dimse.data_sets import decode_match
 
 
 @pytest.mark.parametrize(

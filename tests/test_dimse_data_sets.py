@@ -20,13 +20,13 @@ from dicomove.dimse.data_sets import (
     _encoded,
     _plain,
     decode,
+    decode_match,
     encode,
     encode_identifier,
     failed_uids,
     raw_elements,
     split_charset,
 )
-from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message
 from dicomove.errors import InvalidResponse
 

@@ -18,13 +18,13 @@ from dicomove.dimse.messages import (
     Message,
     MessageAssembler,
     Sink,
-    counts_of,
     decode_command,
     encode_command,
     has_data_set,
     is_response_to,
     respond,
 )
+from dicomove.dimse.operation import counts_of
 from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
 from dicomove.outcome import Counts
@@ -117,6 +117,11 @@ def test_bytes_that_are_not_a_message(parts: list[Fragment]) -> None:
     assert assembled(assembler, parts[:-1]) == []
     with pytest.raises(InvalidResponse):
         assembler.take(parts[-1])
+
+
+def test_a_context_that_was_not_accepted_is_named() -> None:
+    with pytest.raises(InvalidResponse, match="in a presentation context that was not accepted"):
+        MessageAssembler({1}).take(fragments(STORE)[0])
 
 
 FIND_RESPONSE = Message(

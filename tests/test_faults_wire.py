@@ -88,7 +88,7 @@ ROWS: dict[str, tuple[Row, Row, Row | None]] = {
     "speaks-no-tls": (NO_TLS_HERE, NO_TLS_HERE, NO_TLS_HERE),
 }
 GOT: dict[str, tuple[str | None, Row]] = {
-    "refuses-roles": (None, ("failed", "not_supported", "role selection, PS3.7 D.3.3.4): use method='move'")),
+    "refuses-roles": (None, ("failed", "not_supported", "role selection, PS3.7 D.3.3.4). ")),
     "refuses-get": ("0xA900", ("failed", "identifier_mismatch", "query_model='PatientRoot'")),
     "get-sends-some": ("0x0000", ("partial", "missing_instances", "3 of 6 instances are on disk")),
     "get-sends-nothing": ("0x0000", ("failed", "missing_instances", "0 of 6 instances are on disk")),

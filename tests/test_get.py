@@ -29,7 +29,7 @@ from dicomove.run.narrowing import combined
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.testing import RehearsalPacs, Synthetic, faults
-from dicomove.testing.faults.base import Refuse, Request
+from dicomove.testing.faults.base import Abort, Close, Fault, Refuse, Request
 from dicomove.testing.images import series_uid, study_uid
 from tests import receiving, servers
 from tests.conftest import LONG
@@ -418,6 +418,36 @@ class _Busy(faults.OutOfResources):
 
     def on_request(self, request: Request) -> None:  # noqa: ARG002 (as in its base class)
         raise Refuse(0xA701, "busy")
+
+
+class _Leaving(_Busy):
+    """Ends the association instead of the first C-STORE."""
+
+    order: type[Exception] = Close
+
+    def on_request(self, request: Request) -> None:  # noqa: ARG002 (as in its base class)
+        raise self.order
+
+
+class _Aborting(_Leaving):
+    order = Abort
+
+
+@pytest.mark.parametrize(
+    ("leaving", "roles", "error"),
+    [
+        (_Leaving(), _Roleless(), "connection_lost"),
+        (_Aborting(), _Roleless(), "association_aborted"),
+        (_Leaving(), Fault(), "connection_lost"),
+    ],
+)
+def test_a_pacs_that_leaves_may_do_so_for_lack_of_a_role(
+    tmp_path: Path, leaving: Fault, roles: Fault, error: str
+) -> None:
+    with without_port(tmp_path) as receiver, receiving.pacs({}, roles, leaving, source=SOURCE) as pacs:
+        result = get(ROWS.head(1), pacs, receiver, retry=None)
+    assert receiving.row(result, "outcome", "error") == ("interrupted", error)
+    assert ("did not answer" in str(result["advice"][0])) == isinstance(roles, _Roleless)
 
 
 def test_a_pacs_that_has_sent_without_a_role_is_asked_again_after_a_refusal(tmp_path: Path) -> None:

@@ -207,6 +207,10 @@ class Scp(QueryRetrieveScp):
         return store(association, replace(instance, transfer_syntax=first.transfer_syntax))
 
 
+class Stopping(Scp):
+    says = Response(status=0xA900, completed=5, failed=1)
+
+
 class Cancelling(Scp):
     says = Response(status=0xFE00, completed=5, failed=1, remaining=0)
 
@@ -217,7 +221,12 @@ class Boasting(Scp):
 
 @pytest.mark.parametrize(
     ("kind", "gets", "error"),
-    [(Scp, 3, "some_failed"), (Cancelling, 1, "cancelled_by_pacs"), (Boasting, 1, "missing_instances")],
+    [
+        (Scp, 3, "some_failed"),
+        (Stopping, 3, "identifier_mismatch"),
+        (Cancelling, 1, "cancelled_by_pacs"),
+        (Boasting, 1, "missing_instances"),
+    ],
 )
 def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: str, tmp_path: Path) -> None:
     """An instance that cannot be read brought 23 further requests, each with the whole study."""

@@ -167,6 +167,7 @@ def test_a_failure_without_counts_is_its_status(code: int, word: str) -> None:
         pytest.param(0xA702, final(2, 3, 0), 5, "partial", "out_of_resources", id="A702: some were moved"),
         pytest.param(0xA702, final(0, 3, 2), 5, "partial", "out_of_resources", id="A702: some with warnings"),
         pytest.param(0xA702, final(announced=pending(2, 3)), 5, "partial", "out_of_resources", id="A702: moved before"),
+        pytest.param(0xA900, final(2, 3, 0), 5, "partial", "identifier_mismatch", id="A900: some were moved"),
         pytest.param(0xC000, final(0, 0, 0), 5, "failed", "unable_to_process", id="Orthanc: anything at all"),
         pytest.param(0xC000, final(0, 0, 0), 0, "failed", "no_match", id="Orthanc: nothing there"),
         pytest.param(0xC004, final(), 0, "failed", "no_match", id="Conquest: nothing there"),

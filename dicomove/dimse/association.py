@@ -51,8 +51,6 @@ TRANSFER_SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, Expl
 _LONGEST_ASSOCIATE: Final = {Role.REQUESTOR: 1 << 20, Role.ACCEPTOR: 1 << 18}
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
-#: The time in which the data set of a final response has to come, in seconds.
-_DATA_SET_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,36 +313,3 @@ def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[Con
         if syntax in context.transfer_syntaxes or context.abstract_syntax == VERIFICATION:
             contexts.setdefault(result.context_id, Context(result.context_id, context.abstract_syntax, syntax))
     return contexts
-
-
-class DataSetDeadline(Deadline):
-    """Begins when the command set has come of a message whose data set may never come.
-
-    Parameters
-    ----------
-    announced
-        Returns that message, if there is one.
-    idle
-        Seconds after which the association ends: this deadline comes before.
-    """
-
-    def __init__(self, announced: Callable[[], Message | None], idle: float | None = None) -> None:
-        seconds = _DATA_SET_S if idle is None else min(_DATA_SET_S, idle / 2)
-        super().__init__(seconds, IdleTimeout, "waiting for the data set of a message")
-        self._announced = announced
-        self._seen: Message | None = None
-
-    def check(self) -> None:
-        """Raise when the data set did not come in time."""
-        announced = self._announced()
-        if announced is not self._seen:
-            self._seen = announced
-            self.restart()
-        if announced is not None:
-            super().check()
-
-
-def final_response(announced: Message | None, message_id: int) -> Message | None:
-    """Return a message whose data set is not complete, if it is the final response to a request."""
-    is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
-    return announced if is_final else None

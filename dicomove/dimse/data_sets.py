@@ -22,6 +22,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomove.dimse.charset import decode as decode_text, encodings
 from dicomove.dimse.messages import Message
 from dicomove.errors import InvalidResponse
 
@@ -97,6 +98,8 @@ _PLAIN_TEXT: Final = re.compile(r"([!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?)?")
 _LONGEST_EXPLICIT: Final = 0xFFFE
 _ORDERS: Final[tuple[Literal["little", "big"], ...]] = ("little", "big")
 _NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
+_TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+_BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -264,6 +267,28 @@ def _charset(text: str) -> str:
     except UnicodeEncodeError:
         return "ISO_IR 192"
     return "ISO_IR 100"
+
+
+def decode_match(data: bytes, transfer_syntax: str) -> dict[str, str]:
+    """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
+    charset, rest = split_charset(data, transfer_syntax)
+    declared = encodings(charset)
+    return {name: _element_text(element, declared) for name, element in raw_elements(rest, transfer_syntax).items()}
+
+
+def _element_text(element: RawDataElement, declared: Sequence[str]) -> str:
+    """Return the value of an element as text. Accept errors that are usual in the answers of a PACS."""
+    value = element.value or b""
+    vr = element.VR or dictionary_VR(element.tag)
+    if vr in _BINARY_VRS:
+        return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
+    text = decode_text(value, declared) if vr in _TEXT_VRS else decode_text(value)
+    return "\\".join(part.strip(" \0") for part in text.split("\\"))
+
+
+def _numbers(value: bytes, form: str, order: str) -> tuple[float, ...]:
+    count = len(value) // struct.calcsize(form)
+    return struct.unpack_from(f"{order}{count}{form}", value)
 
 
 def failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:

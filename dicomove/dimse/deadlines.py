@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
-from dicomove.errors import AssociationError
+from dicomove.errors import AssociationError, IdleTimeout
+
+#: The time in which the data set of a final response has to come, in seconds.
+_DATA_SET_S: Final = 5.0
 
 Check = Callable[[], None]
 
@@ -49,6 +53,33 @@ class Deadline:
         if time.monotonic() >= self._start + self._seconds:
             message = f"{self._doing}: nothing within {self._seconds:g} s"
             raise self._error(message)
+
+
+class DataSetDeadline(Deadline):
+    """Begins when the command set has come of a message whose data set may never come.
+
+    Parameters
+    ----------
+    announced
+        Returns that message, if there is one.
+    idle
+        Seconds after which the association ends: this deadline comes before.
+    """
+
+    def __init__(self, announced: Callable[[], object], idle: float | None = None) -> None:
+        seconds = _DATA_SET_S if idle is None else min(_DATA_SET_S, idle / 2)
+        super().__init__(seconds, IdleTimeout, "waiting for the data set of a message")
+        self._announced = announced
+        self._seen: object = None
+
+    def check(self) -> None:
+        """Raise when the data set did not come in time."""
+        announced = self._announced()
+        if announced is not self._seen:
+            self._seen = announced
+            self.restart()
+        if announced is not None:
+            super().check()
 
 
 class Deadlines:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from dicomove.cohort import (
     NOT_ASCII,
@@ -25,8 +23,8 @@ from dicomove.cohort import (
     parse_query_model,
     unsafe,
 )
-from dicomove.dimse.charset import decode, encodings
-from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
+from dicomove.dimse.charset import decode
+from dicomove.dimse.data_sets import decode_match, encode_identifier, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.presentation_contexts import FIND
@@ -34,9 +32,6 @@ from dicomove.dimse.scu import Canceller, Scu, hexadecimal
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
 from dicomove.outcome import CANCELLED, advice_on, category, find_error, sentences
-
-_TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
-_BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 
 #: Archives fill these in, even in an answer that only repeats the query.
 _NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability"}
@@ -299,23 +294,6 @@ def attribute(name: str) -> str:
     return known
 
 
-def decode_match(data: bytes, transfer_syntax: str) -> Match:
-    """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
-    charset, rest = split_charset(data, transfer_syntax)
-    declared = encodings(charset)
-    return {name: _element_text(element, declared) for name, element in raw_elements(rest, transfer_syntax).items()}
-
-
-def _element_text(element: RawDataElement, declared: Sequence[str]) -> str:
-    """Return the value of an element as text. Accept errors that are usual in the answers of a PACS."""
-    value = element.value or b""
-    vr = element.VR or dictionary_VR(element.tag)
-    if vr in _BINARY_VRS:
-        return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
-    text = decode(value, declared) if vr in _TEXT_VRS else decode(value)
-    return "\\".join(part.strip(" \0") for part in text.split("\\"))
-
-
 def _declared(data: bytes, operation: DimseOperation) -> str:
     charset, _ = split_charset(data, operation.context.transfer_syntax)
     return decode(charset).strip(" \0")
@@ -339,11 +317,6 @@ def _key_text(known: str, value: object) -> str | list[str]:
         message = f"{known}: a value is text, not {type(value).__name__}"
         raise IdentifierError(message, column=known)
     return str(value)
-
-
-def _numbers(value: bytes, form: str, order: str) -> tuple[float, ...]:
-    count = len(value) // struct.calcsize(form)
-    return struct.unpack_from(f"{order}{count}{form}", value)
 
 
 def _asked(keys: Mapping[str, object]) -> str:

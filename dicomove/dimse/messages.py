@@ -16,15 +16,12 @@ from typing import Final
 from dicomove.dimse.charset import printable
 from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
-from dicomove.outcome import Counts
 
 C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
 RESPONSE: Final = 0x8000
 NO_DATA_SET: Final = 0x0101
 MEDIUM: Final = 0
 _PENDING: Final = (0xFF00, 0xFF01)
-#: As a count, -1 means that a PACS does not know it.
-_MINUS_ONE: Final = 0xFFFF
 
 # PS3.7 E.1: the elements that dicomove reads or writes; an encoded command set is in this order.
 _ELEMENTS: Final = {
@@ -154,7 +151,10 @@ class MessageAssembler:
         if self._is_unannounced(fragment):
             self._context_id = None if fragment.is_last else fragment.context_id
             return None
-        if fragment.context_id not in self._contexts or fragment.is_command == (begun is not None):
+        if fragment.context_id not in self._contexts:
+            message = "a message came in a presentation context that was not accepted"
+            raise InvalidResponse(message)
+        if fragment.is_command == (begun is not None):
             message = "the fragments of a message came in a wrong order"
             raise InvalidResponse(message)
         if fragment.context_id != self._context_id:
@@ -333,18 +333,3 @@ def _text(vr: str, content: bytes) -> str:
     # It ends at the first NUL, as an AE title of an association does: programs that pad with NUL may leave other bytes.
     value = content.split(b"\0")[0]
     return printable(value) if vr == "LO" else value.decode("ascii", "replace").strip(" ")
-
-
-def counts_of(response: Message) -> Counts:
-    """Return the counts of a response; ``None`` for each that is absent, or -1."""
-    return Counts(
-        completed=_count(response, "NumberOfCompletedSuboperations"),
-        failed=_count(response, "NumberOfFailedSuboperations"),
-        warning=_count(response, "NumberOfWarningSuboperations"),
-        remaining=_count(response, "NumberOfRemainingSuboperations"),
-    )
-
-
-def _count(response: Message, keyword: str) -> int | None:
-    number = response.number(keyword)
-    return None if number == _MINUS_ONE else number

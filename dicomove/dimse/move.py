@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.data_sets import encode_identifier, failed_uids
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.messages import C_MOVE_RQ, Message, counts_of
+from dicomove.dimse.messages import C_MOVE_RQ, Message
 from dicomove.dimse.move_result import MoveResult, completed_event, result_of, sub_operation_event
-from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.operation import DimseOperation, counts_of
 from dicomove.dimse.presentation_contexts import MOVE
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.errors import AssociationError

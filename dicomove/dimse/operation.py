@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from dicomove.dimse.association import Association, Context, DataSetDeadline, final_response
-from dicomove.dimse.deadlines import Check, Deadline, Deadlines
+from dicomove.dimse.association import Association, Context
+from dicomove.dimse.deadlines import Check, DataSetDeadline, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     MEDIUM,
@@ -17,15 +18,18 @@ from dicomove.dimse.messages import (
     respond,
     status_without_service,
 )
-from dicomove.dimse.state import State
+from dicomove.dimse.state import State, final_response
 from dicomove.errors import (
     AssociationAborted,
     ConnectionLost,
     IdleTimeout,
     InvalidResponse,
 )
-from dicomove.outcome import category
+from dicomove.outcome import Counts, category
 from dicomove.pacs import Pacs
+
+#: As a count, -1 means that a PACS does not know it.
+_MINUS_ONE: Final = 0xFFFF
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -169,3 +173,18 @@ class DimseOperation:
     def _send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
         sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
         self._association.send(Message(self.context.context_id, command, data), Deadlines(sending, *deadlines))
+
+
+def counts_of(response: Message) -> Counts:
+    """Return the counts of a response; ``None`` for each that is absent, or -1."""
+    return Counts(
+        completed=_count(response, "NumberOfCompletedSuboperations"),
+        failed=_count(response, "NumberOfFailedSuboperations"),
+        warning=_count(response, "NumberOfWarningSuboperations"),
+        remaining=_count(response, "NumberOfRemainingSuboperations"),
+    )
+
+
+def _count(response: Message, keyword: str) -> int | None:
+    number = response.number(keyword)
+    return None if number == _MINUS_ONE else number

@@ -195,6 +195,12 @@ def event_of(message: Message, message_id: int | None = None) -> Event:
     return Event.RESPONSE if is_other or is_pending else Event.FINAL_RESPONSE
 
 
+def final_response(announced: Message | None, message_id: int) -> Message | None:
+    """Return a message whose data set is not complete, if it is the final response to a request."""
+    is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
+    return announced if is_final else None
+
+
 class StateMachine:
     """The state of one association, from one of its sides."""
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.data_sets import encode_identifier, failed_uids
-from dicomove.dimse.messages import C_GET_RQ, Message, counts_of
+from dicomove.dimse.messages import C_GET_RQ, Message
 from dicomove.dimse.opening import Peer, open_association
-from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.operation import DimseOperation, counts_of
 from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.state import State
-from dicomove.errors import AddressError, AssociationAborted, AssociationError, IdleTimeout, NotSupported
+from dicomove.errors import AddressError, AssociationError, IdleTimeout, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category, failure_word
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, gone_end
@@ -36,9 +36,10 @@ _LATE_S, _UNCOUNTED_S, _BEYOND_S = 2.0, 1.0, 0.2
 _OF_REQUEST: Final = frozenset({"identifier_mismatch", "no_match", "not_authorized", "destination_unknown"})
 #: PACS that leave the answer out send nevertheless, or nothing: the default role is meant then.
 _NO_ROLE: Final = (
-    "the PACS did not answer whether it may send images back on the same association (role selection, PS3.7 D.3.3.4): "
-    "use method='move'"
+    "the PACS did not answer whether it may send images back on the same association (role selection, PS3.7 D.3.3.4)"
 )
+#: The PACS ended the association, perhaps because it may not send.
+_WITHOUT_ANSWER: Final = ("association_aborted", "connection_lost")
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -59,7 +60,7 @@ class Getter:
         self._storage, self._limits = storage, limits
         self._lock = threading.Lock()
         self._going_on: dict[int, _Retrieval] = {}
-        #: The PACS that sent instances without an answer about the role.
+        #: The addresses of PACS that sent instances without an answer about the role.
         self._senders: set[str] = set()
 
     def get(self, request: Get) -> GetEnd:
@@ -93,10 +94,10 @@ class _Retrieval:
     """One retrieval, in one C-GET or in several with different presentation contexts."""
 
     def __init__(self, request: Get, storage: Storage, limits: Limits, senders: set[str]) -> None:
-        self._request, self._storage, self._limits, self._senders = request, storage, limits, senders
+        self.request, self.storage, self.limits, self._senders = request, storage, limits, senders
         self._rounds = Rounds(request.sop_classes or COMMON_CLASSES)
         self._until = None if request.total_timeout is None else time.monotonic() + request.total_timeout
-        self._stored: set[str] = set()
+        self.stored: set[str] = set()
         self._now: _CGet | None = None
         self.stop = threading.Event()
 
@@ -122,11 +123,13 @@ class _Retrieval:
     def _once(self, contexts: Contexts) -> GetEnd:
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         canceller = Canceller(self.stop, total_timeout=left)
-        self._now = _CGet(self._request, contexts, self._storage, self._limits, self.stop, canceller, self._stored)
-        end = self._now.end(self._now.run(), self._senders)
-        self._rounds.ended(self._now.accepted, brought=bool(self._now.stored))
-        self._stored |= self._now.stored
-        return end
+        self._now = now = _CGet(self, contexts, canceller)
+        problem = now.run()
+        if now.has_sent_without_role:
+            self._senders.add(now.pacs.address)
+        self._rounds.ended(now.accepted, brought=bool(now.stored))
+        self.stored |= now.stored
+        return now.end(problem, is_sender=now.pacs.address in self._senders)
 
     def _may_bring_more(self, first: GetEnd) -> bool:
         """Whether other contexts may bring instances: for lack of a context, a PACS counts them as failed.
@@ -138,7 +141,7 @@ class _Retrieval:
 
     def _lacking(self, first: GetEnd) -> int:
         """Return the number of instances that the PACS counted but did not send."""
-        return max(0, (first.counts.total or 0) - len(self._stored))
+        return max(0, (first.counts.total or 0) - len(self.stored))
 
     def _joined(self, ends: Sequence[GetEnd]) -> GetEnd:
         """Return the end of all rounds as one: the counts of the first round, corrected by later arrivals."""
@@ -151,13 +154,13 @@ class _Retrieval:
         counts = first.counts
         # Instances that the PACS counted but did not send stay counted; the disk shows that they are missing.
         failed = min(counts.failed or 0, lacking)
-        there = max(len(self._stored), (counts.total or 0) - failed)
+        there = max(len(self.stored), (counts.total or 0) - failed)
         after = replace(counts, completed=max(0, there - (counts.warning or 0)), failed=failed, remaining=0)
         return replace(
             last if last.problem or last.cancelled else first,
             status=first.status if lacking else SUCCESS,
             counts=after,
-            failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
+            failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self.stored),
             sent=True,
         )
 
@@ -170,24 +173,15 @@ def _is_refused(end: GetEnd) -> bool:
 class _CGet:
     """One running C-GET."""
 
-    def __init__(
-        self,
-        request: Get,
-        contexts: Contexts,
-        storage: Storage,
-        limits: Limits,
-        stop: threading.Event,
-        canceller: Canceller,
-        known: AbstractSet[str],
-    ) -> None:
-        self._request, self._contexts, self._storage, self._limits = request, contexts, storage, limits
-        self._pacs = Pacs(**request.pacs_values())
+    def __init__(self, retrieval: _Retrieval, contexts: Contexts, canceller: Canceller) -> None:
+        self._of, self._contexts, self._canceller = retrieval, contexts, canceller
+        self._request = retrieval.request
+        self.pacs = Pacs(**retrieval.request.pacs_values())
         self._final: Message | None = None
         self._context: Context | None = None
         self._association: Association | None = None
         self._operation: DimseOperation | None = None
         self._sent = self._is_role_open = False
-        self._stop, self._canceller, self._known = stop, canceller, known
         self.stored: set[str] = set()
         self._scp: StorageScp | None = None
         self.repeated = 0
@@ -205,7 +199,7 @@ class _CGet:
                 association.abort()
                 raise
             if association.state is State.IDLE:
-                association.release(min(self._pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
+                association.release(min(self.pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
             else:
                 association.abort()
         except AssociationError as error:
@@ -213,15 +207,18 @@ class _CGet:
             return None if self._final else error
         return None
 
-    def end(self, problem: AssociationError | None, senders: set[str]) -> GetEnd:
-        """Return its end, for the caller's process; enter a PACS that sends without an answer about the role."""
+    @property
+    def has_sent_without_role(self) -> bool:
+        """Whether the PACS has sent instances, or counts some, without an answer about the role."""
+        return self._is_role_open and bool((self._scp and self._scp.arrivals) or self.counts.moved)
+
+    def end(self, problem: AssociationError | None, *, is_sender: bool) -> GetEnd:
+        """Return its end, for the caller's process; `is_sender` is whether the PACS has ever sent without a role."""
         final, late = self._final, self._canceller.late
         status = final.number("Status") if final else None
-        if self._is_role_open and ((self._scp and self._scp.arrivals) or self.counts.moved):
-            senders.add(self._pacs.address)
-        is_open = self._is_role_open and not self._canceller.sent and self._pacs.address not in senders
+        is_open = self._is_role_open and not self._canceller.sent and not is_sender
         problem = late or (self._of_open_role(problem, status) if is_open else problem)
-        detail = _NO_ROLE if is_open and status == SUCCESS else ""
+        detail = f"{_NO_ROLE}: try method='move'" if is_open and status == SUCCESS else ""
         return GetEnd(
             status=None if late and status == CANCELLED else status,
             counts=self.counts,
@@ -237,8 +234,8 @@ class _CGet:
 
     def _of_open_role(self, problem: AssociationError | None, status: int | None) -> AssociationError | None:
         """Return the problem of a C-GET that brought nothing, at a PACS that has not said whether it may send."""
-        if isinstance(problem, AssociationAborted):
-            return AssociationAborted(f"{problem}: {_NO_ROLE}")
+        if problem and problem.error in _WITHOUT_ANSWER:
+            return type(problem)(f"{problem}: {_NO_ROLE}: try method='move'")
         if status is None or failure_word(status) in _OF_REQUEST:
             return problem
         return NotSupported(_NO_ROLE) if category(status) == "failure" or self.counts.failed else problem
@@ -247,7 +244,7 @@ class _CGet:
         return failed_uids(self._final, self._context.transfer_syntax) if self._final and self._context else ()
 
     def _open(self) -> Association:
-        pacs, request = self._pacs, self._request
+        pacs, request = self.pacs, self._request
         return open_association(
             pacs,
             [(GET[request.query_model], TRANSFER_SYNTAXES), *self._contexts],
@@ -262,7 +259,7 @@ class _CGet:
         model = self._request.query_model
         context = association.context_for(GET[model])
         if context is None:
-            message = f"{self._pacs} does not offer {model} GET"
+            message = f"{self.pacs} does not offer {model} GET"
             raise NotSupported(message, permanent=True)  # for no row, whatever its SOP classes
         contexts = association.contexts.values()
         granted = [one for one in contexts if one.abstract_syntax in association.scp_of]
@@ -271,14 +268,14 @@ class _CGet:
         self.accepted = [(one.abstract_syntax, one.transfer_syntax) for one in usable]
         if not usable:
             message = (
-                f"{self._pacs} offers {model} GET, but accepts no SOP class of this row to be sent back on the same "
-                f"association (role selection, PS3.7 D.3.3.4): use method='move'"
+                f"{self.pacs} offers {model} GET, but accepts no SOP class of this row to be sent back on the same "
+                f"association (role selection, PS3.7 D.3.3.4)"
             )
             raise NotSupported(message)
         return context
 
     def _exchange(self, association: Association, context: Context) -> None:
-        request, pacs, canceller = self._request, self._pacs, self._canceller
+        request, pacs, canceller = self._request, self.pacs, self._canceller
         operation = DimseOperation(association, context, _MESSAGE_ID, pacs)
         self._association, self._context = association, context
         self._operation = canceller.operation = operation
@@ -287,12 +284,13 @@ class _CGet:
         self._sent = True
         operation.send({"CommandField": C_GET_RQ}, encode_identifier(keys, context.transfer_syntax), canceller.total)
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
-        limits = replace(self._limits, idle=min(self._limits.idle, pacs.idle_timeout or self._limits.idle))
-        scp = StorageScp(association, peer, pacs.host, limits, self._storage, _nothing, _nothing)
+        limits = self._of.limits
+        limits = replace(limits, idle=min(limits.idle, pacs.idle_timeout or limits.idle))
+        scp = StorageScp(association, peer, pacs.host, limits, self._of.storage, _nothing, _nothing)
         self._scp = scp
-        self.stored, scp.known = scp.stored, self._known
+        self.stored, scp.known = scp.stored, self._of.stored
         # A stall within a PDU counts as silence, like one between two PDUs.
-        within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)
+        within = min(limits.pdu, pacs.idle_timeout or limits.pdu)
         deadlines = PduDeadlines(association, self._silence, within, canceller.check)
         scp.serve(deadlines, self._is_last, _MESSAGE_ID)
         self._take_late(association, scp, within)
@@ -318,7 +316,7 @@ class _CGet:
 
         def check() -> None:
             self._canceller.total.check()
-            if self._stop.is_set() or (enough is not None and scp.successes >= enough):
+            if self._of.stop.is_set() or (enough is not None and scp.successes >= enough):
                 message = "nothing else is to come"
                 raise IdleTimeout(message)
 
@@ -328,7 +326,7 @@ class _CGet:
     def _silence(self) -> float | None:
         """Return how long the PACS may be silent now."""
         is_first = self._association is None or self._association.state is State.REQUESTED
-        seconds: float | None = getattr(self._pacs, "first_response_timeout" if is_first else "idle_timeout")
+        seconds: float | None = getattr(self.pacs, "first_response_timeout" if is_first else "idle_timeout")
         return seconds
 
     def _is_last(self, response: Message) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
-from dicomove.dimse.association import Association, DataSetDeadline, final_response
-from dicomove.dimse.deadlines import Check, Deadline, Deadlines
+from dicomove.dimse.association import Association
+from dicomove.dimse.deadlines import Check, DataSetDeadline, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     C_STORE_RQ,
@@ -21,7 +21,7 @@ from dicomove.dimse.messages import (
     status_without_service,
 )
 from dicomove.dimse.opening import Peer
-from dicomove.dimse.state import ENDED_BY_PDU
+from dicomove.dimse.state import ENDED_BY_PDU, final_response
 from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.settings import Limits
