@@ -83,6 +83,16 @@ def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
         (lambda: dm.report(STUDIES, "report.pdf"), "'report.pdf': the page is HTML: give it the suffix .html"),
         (lambda: dm.run.Hours("19:00-06:00"), r"Hours\.parse\('19:00-06:00'\) reads hours"),  # type: ignore[arg-type]
         (lambda: dm.Receiver(__file__, port=0), r"test_wrong_arguments\.py': this is a file$"),
+        (lambda: dm.export(STUDIES, "results.csv", pseudonymize=True), "results.csv keeps the identifiers"),
+        (lambda: dm.export(STUDIES, "results.json", key="secret"), r"results.json keeps .*, or write a report\(\)$"),
+        (lambda: dm.Receiver("images", port=0, min_free="5 GB"), "min_free='5 GB': a number of bytes"),  # type: ignore[arg-type]
+        (lambda: dm.Receiver("images", port=0, min_free=-1), "min_free=-1: a number of bytes"),
+        (lambda: dm.Receiver("images", port=0, limits=5), r"limits=5: give dicomove\.receiver\.Limits"),  # type: ignore[arg-type]
+        (
+            lambda: dm.Receiver("images", port=0, limits=dm.receiver.Limits(associations=0)),
+            "limits: associations=0: a number above 0",
+        ),
+        (lambda: dm.Receiver("images", port=0, on_study="print"), "on_study='print': give a function"),  # type: ignore[arg-type]
         (
             lambda: dm.GetScu(NOWHERE).get_study({"StudyInstanceUID": "1.2.3"}, "images"),  # type: ignore[arg-type]
             r"receiver: give a Receiver\(folder, port=None\), not str",

@@ -125,6 +125,9 @@ class Receiver(Entries):
     ) -> None:
         self.folder = user_path(folder).absolute()
         self.quiet_period = checked_quiet_period(quiet_period)
+        if on_study is not None and not callable(on_study):
+            message = f"on_study={on_study!r}: give a function, which gets each study"
+            raise ValueError(message)
         settings = Settings(
             folder=str(self.folder),
             ae_title=ae_title,

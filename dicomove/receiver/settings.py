@@ -86,6 +86,8 @@ class Settings:
         check_word("existing", self.existing, get_args(Existing))
         check_word("mislabelled", self.mislabelled, get_args(Mislabelled))
         _check_tls(self.tls)
+        _check_min_free(self.min_free)
+        _check_limits(self.limits)
         return replace(self, ae_title=ae_title, allow=allow)
 
     def to_json(self) -> str:
@@ -176,6 +178,22 @@ def _check_tls(tls: object) -> None:
             f"TLS(certificate=..., key=...), not {type(tls).__name__}"
         )
         raise AddressError(message)
+
+
+def _check_min_free(min_free: object) -> None:
+    if min_free is not None and not (is_number(min_free) and 0 <= min_free < float("inf")):
+        message = f"min_free={min_free!r}: a number of bytes, at least 0, or None"
+        raise ValueError(message)
+
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, Limits):
+        message = f"limits={limits!r}: give dicomove.receiver.Limits(...)"
+        raise ValueError(message)  # noqa: TRY004 (as every other argument that is not what it should be)
+    for name, value in asdict(limits).items():
+        if not (is_number(value) and 0 < value < float("inf")):
+            message = f"limits: {name}={value!r}: a number above 0"
+            raise ValueError(message)
 
 
 def _check_port(port: object) -> None:

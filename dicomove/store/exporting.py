@@ -43,7 +43,7 @@ def export(
     results: pd.DataFrame | str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    pseudonymize: bool = True,
+    pseudonymize: bool | None = None,
     key: str | bytes | None = None,
 ) -> Path:
     """Write a result table to a file. `read_results` reads it back as the same table.
@@ -64,7 +64,8 @@ def export(
         name.
     pseudonymize, key
         For an RO-Crate: whether pseudonyms replace the UIDs and name the images, and the cohort's hash is keyed, as in
-        `report`. With ``pseudonymize=False``, the images have their own paths.
+        `report` and by default. With ``pseudonymize=False``, the images have their own paths. Other files have no
+        pseudonyms.
 
     Returns
     -------
@@ -76,7 +77,8 @@ def export(
     JournalError, ReceiverError
         There is no journal, or no record of the folder; or it cannot be read.
     ValueError
-        Another suffix, a table that Parquet cannot store, or an RO-Crate of a table: give the journal.
+        Another suffix, a table that Parquet cannot store, pseudonyms for a file that has none, or an RO-Crate of a
+        table: give the journal.
     ImportError
         ``pyarrow`` or ``rocrate`` is not installed.
 
@@ -88,10 +90,13 @@ def export(
     True
     """
     where = user_path(path)
+    if where.name == CRATE_FILE:
+        return _write_crate(results, where, None if pseudonymize is False else Pseudonyms(key))
+    if pseudonymize or key is not None:
+        message = f"{where.name} keeps the identifiers: leave out pseudonymize= and key=, or write a report()"
+        raise ValueError(message)
     if where.name == CHECKSUMS_FILE:
         return write_checksums(results if isinstance(results, pd.DataFrame) else read_manifest(results), where)
-    if where.name == CRATE_FILE:
-        return _write_crate(results, where, Pseudonyms(key) if pseudonymize else None)
     suffix = _suffix(where, f"or the name {CHECKSUMS_FILE} or {CRATE_FILE}")
     table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     with replacing(where) as part:
