@@ -291,7 +291,7 @@ def _before_asking(
         message = (
             f"{len(doubtful)} of {len(queries)} rows are asked by a value of "
             f"{' or '.join(dict.fromkeys(chain.from_iterable(doubtful)))} that often stands for an empty cell (a word, "
-            "or zeros), and may match more studies than they mean: see advice"
+            "zeros or nines), and may match more studies than they mean: see advice"
         )
         yield message, FindWarning
     partial = sum(bool(query.blank) for query in asked)

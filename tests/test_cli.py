@@ -23,7 +23,7 @@ SMALL = Synthetic(studies=3, instances=2, size=64)
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
     path = tmp_path / "cohort.csv"
-    path.write_text("accession,arm\n000001,a\n000003,b\n999999,a\n")
+    path.write_text("accession,arm\n000001,a\n000003,b\n999998,a\n")
     return path
 
 
@@ -80,7 +80,7 @@ def test_find_and_move_write_tables(rehearsal_pacs: Start, cohort: Path, tmp_pat
     table = dm.read_cohort(results)
     assert table["outcome"].tolist() == ["complete", "complete", "empty"]
     assert table["arm"].tolist() == ["a", "b", "a"]
-    assert table["AccessionNumber"].tolist() == ["000001", "000003", "999999"]
+    assert table["AccessionNumber"].tolist() == ["000001", "000003", "999998"]
 
 
 def test_the_exit_code_is_0_when_every_row_is_complete(rehearsal_pacs: Start, tmp_path: Path) -> None:

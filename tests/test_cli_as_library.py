@@ -263,7 +263,7 @@ def test_exit_codes(rehearsal_pacs: Start, cohort: Path, tmp_path: Path) -> None
     assert main(["move", str(cohort), str(pacs), pacs.destination]) == 2  # accession numbers alone: find first
     assert main(["retrieve", str(cohort), str(pacs), pacs.destination]) == 0
     some = tmp_path / "some.csv"
-    some.write_text("accession\n000001\n999999\n")
+    some.write_text("accession\n000001\n999998\n")
     assert main(["retrieve", str(some), str(pacs), pacs.destination]) == 1
     assert main(["retrieve", str(some), "PACS@127.0.0.1:1", "X"]) == 3
     assert main(["echo", "PACS@127.0.0.1:1"]) == 3

@@ -610,7 +610,7 @@ def test_a_wildcard_in_all_that_identifies_is_said() -> None:
 
 
 def test_an_identifier_that_is_a_word_for_an_empty_cell_has_a_note() -> None:
-    for cell, why in (("NULL", "is a word"), ("000", "holds only zeros")):
+    for cell, why in (("NULL", "is a word"), ("000", "holds only zeros"), ("99999", "holds only nines")):
         query = find_query({"AccessionNumber": cell, "PatientID": "7", "PatientName": "unknown", "StudyID": "0"})
         assert [note.startswith(f"AccessionNumber {why}") for note in query.notes] == [True]
         assert query.placeholders == ("AccessionNumber",)
@@ -618,7 +618,8 @@ def test_an_identifier_that_is_a_word_for_an_empty_cell_has_a_note() -> None:
 
 def test_a_study_with_an_accession_number_of_zeros_has_no_note() -> None:
     study = {"PatientID": "7", "StudyInstanceUID": "1.2.3", "AccessionNumber": "0"}
-    assert find_query(study).notes == ()
+    assert find_query(study).notes == find_query(study | {"AccessionNumber": "9999"}).notes == ()
+    assert find_query({"PatientID": "999", "AccessionNumber": "A9999", "StudyID": "9999"}).notes == ()
     found = pd.DataFrame([study | {"cohort_row": 0, "outcome": "matched", "matches": 1, "filtered": 0}])
     for table in (found, found.assign(AccessionNumber="NULL")):
         (query,) = find_queries(table)
@@ -627,7 +628,7 @@ def test_a_study_with_an_accession_number_of_zeros_has_no_note() -> None:
 
 
 def test_a_number_of_several_people_has_a_note() -> None:
-    rows = {"PatientID": [*"abc", "d", ""], "AccessionNumber": [*["9999"] * 3, "A1", "9999"]}
+    rows = {"PatientID": [*"abc", "d", ""], "AccessionNumber": [*["77"] * 3, "A1", "77"]}
     queries = find_queries(pd.DataFrame(rows))
     asked = [one for one in queries if isinstance(one, Query)]
     notes = [sum("AccessionNumber is the same in rows of 3 patients" in note for note in one.notes) for one in asked]
@@ -635,6 +636,19 @@ def test_a_number_of_several_people_has_a_note() -> None:
     assert not any(isinstance(one, IdentifierError) or one.notes for one in find_queries(pd.DataFrame(rows).iloc[1:4]))
     patterns = find_queries(pd.DataFrame(rows | {"AccessionNumber": "99*"}))
     assert not any(isinstance(one, IdentifierError) or "the same in rows" in str(one.notes) for one in patterns)
+
+
+def test_spellings_of_one_date_of_birth_are_one_person() -> None:
+    births = ["19500203", "1950-02-03", dt.date(1950, 2, 3), "19510203", "", "damaged"]
+    numbers = ["7"] * len(births)
+    assert not any(_shared(pd.DataFrame({"PatientID": numbers, "PatientBirthDate": births}, dtype=object)))
+    births[-1] = "19520203"
+    assert all(_shared(pd.DataFrame({"PatientID": numbers, "PatientBirthDate": births}, dtype=object)))
+
+
+def _shared(table: pd.DataFrame) -> list[bool]:
+    queries = find_queries(table)
+    return [any("the same in rows of" in note for note in one.notes) for one in queries if isinstance(one, Query)]
 
 
 def test_invisible_characters_are_taken_off_and_named() -> None:

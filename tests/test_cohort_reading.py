@@ -91,9 +91,11 @@ def test_every_identifier_stays_as_it_was_written(tmp_path: Path) -> None:
         ("a.csv", "accession,arm,,\nA1,x,,\n"),
         ("a.csv", "accession,arm\rA1,x\r"),
         ("a.csv", "accession,arm\x85A1,x\x85"),  # of a mainframe
+        ("a.csv", b"accession,arm\x85A1,x\x85"),
     ],
 )
-def test_delimiters_line_ends_and_padding(tmp_path: Path, name: str, content: str) -> None:
+@pytest.mark.filterwarnings("ignore:the file is not encoded in UTF-8")
+def test_delimiters_line_ends_and_padding(tmp_path: Path, name: str, content: str | bytes) -> None:
     assert records(read_cohort(write(tmp_path, content, name))) == [{"AccessionNumber": "A1", "arm": "x"}]
 
 

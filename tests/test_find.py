@@ -48,7 +48,7 @@ def find(table: pd.DataFrame, here: Here, **options: Any) -> pd.DataFrame:
 
 
 def test_one_row_for_each_match(here: Here) -> None:
-    table = pd.DataFrame({"MRN": ["000123", "999999", ""], "group": ["a", "b", "c"]}, index=["x", "y", "z"])
+    table = pd.DataFrame({"MRN": ["000123", "999998", ""], "group": ["a", "b", "c"]}, index=["x", "y", "z"])
     found = find(table, here)
     assert found["cohort_row"].tolist() == ["x", "x", "y", "z"]
     assert found.index.equals(pd.RangeIndex(4))

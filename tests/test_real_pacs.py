@@ -349,10 +349,10 @@ def test_find_below_the_study(
 
 
 def test_find_whole_patients(server: Server) -> None:
-    table = pd.DataFrame({"PatientID": ["000124", "999999"]})
+    table = pd.DataFrame({"PatientID": ["000124", "999998"]})
     found = dm.find(table, server.pacs, level="PATIENT", query_model="PatientRoot", progress=False)
     assert found["outcome"].tolist() == ["matched", "empty"]
-    assert found["PatientID"].tolist() == ["000124", "999999"]
+    assert found["PatientID"].tolist() == ["000124", "999998"]
 
 
 def test_the_demo_cohort_from_end_to_end(server: Server, store: Store) -> None:

@@ -46,19 +46,21 @@ def doubt(value: str, column: str) -> str | None:
 def placeholder(value: str, column: str) -> str | None:
     """Say why a number of a patient or a study may stand for an empty cell, or return None.
 
-    Studies often have the StudyID 0.
+    Studies often have the StudyID 0, and a person may have the number 99 or 999.
 
     Examples
     --------
     >>> placeholder("xxx", "PatientID"), placeholder("0000", "AccessionNumber"), placeholder("0", "StudyID")
     ('is a word that often stands for an empty cell', 'holds only zeros, which often stand for an empty cell', None)
+    >>> placeholder("9999", "PatientID"), placeholder("999", "PatientID")
+    ('holds only nines, which often stand for an empty cell', None)
     """
     if column not in IDENTIFIERS:
         return None
     if _EMPTY_WORD.fullmatch(value):
         return f"is {_FOR_EMPTY}"
-    is_zeros = column != "StudyID" and not value.strip("0")
-    return "holds only zeros, which often stand for an empty cell" if is_zeros else None
+    digits = "zeros" if not value.strip("0") else "nines" if _NINES.fullmatch(value) else None
+    return f"holds only {digits}, which often stand for an empty cell" if digits and column != "StudyID" else None
 
 
 def unlikely(value: str, column: str) -> str | None:
@@ -139,6 +141,8 @@ _EMPTY_WORD = re.compile(
     r"|non (?:disponible|renseignée?|disponibile)|sin datos?|no (?:aplica|consta|disponible)|não (?:informado|consta)"
     r"|x{2,}|geen|saknas|puuttuu|brak(?: danych)?|není|nincs|yok|ikke (?:oppgitt|oplyst))"
 )
+#: Registers write as many nines as the number has digits.
+_NINES: Final = re.compile(r"9{4,}")
 # Words in the last line of a table.
 _BELOW = re.compile(
     r"(?i:(?:grand |sub)?totals?|sum|summe|gesamt|count|anzahl|somme|nombre|suma|totale|toplam"

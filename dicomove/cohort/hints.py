@@ -251,7 +251,7 @@ def on_patients_without_number(requested: Sequence[Requested]) -> str | None:
     )
     return (
         f"{whole} of {len(requested)} rows bring a whole patient by a PatientID that often stands for an empty cell "
-        "(a word, or zeros): they bring the studies of all patients who have it"
+        "(a word, zeros or nines): they bring the studies of all patients who have it"
         if whole
         else None
     )

@@ -25,7 +25,7 @@ from dicomove.cohort.keywords import (
 from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_query, with_blank_keys
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint, is_query
 from dicomove.cohort.unknown_headers import header_hint, listed_headers, overlooked_headers
-from dicomove.cohort.values import text_unless_blank
+from dicomove.cohort.values import is_blank, text_unless_blank
 from dicomove.errors import CohortError, IdentifierError, check_word
 
 PartialKeys = Literal["ask", "refuse"]
@@ -122,7 +122,7 @@ def _shared_numbers(rows: Sequence[Mapping[str, object]], from_pacs: Sequence[bo
         common = [at for at, number in enumerate(numbers) if number and times[number] >= _SEVERAL_PEOPLE]
         people: defaultdict[str | None, set[str]] = defaultdict(set)
         for at in common:
-            if other := text_unless_blank(rows[at].get(person)):
+            if other := _person(rows[at].get(person), person):
                 people[numbers[at]].add(other)
         for at in common:
             several = len(people[numbers[at]])
@@ -130,6 +130,16 @@ def _shared_numbers(rows: Sequence[Mapping[str, object]], from_pacs: Sequence[bo
                 where = f"{name} is the same in rows of {several} patients"
                 notes[at].append(f"{where}: if it stands for an empty cell, blank the cell")
     return notes
+
+
+def _person(cell: object, name: str) -> str | None:
+    """Return a PatientID or a date of birth in one form; ``None`` if it is blank, or cannot be read."""
+    if is_blank(cell):
+        return None
+    try:
+        return criterion(cell, name)
+    except IdentifierError:
+        return None
 
 
 def _needless(query: Query | IdentifierError, filled: set[str]) -> set[str]:

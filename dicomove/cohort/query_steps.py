@@ -271,9 +271,9 @@ def _wildcard_notes(query: Query) -> Sequence[str]:
 def _placeholder_notes(query: Query) -> Sequence[str]:
     """Return a sentence for each identifier that often stands for an empty cell: several patients may have it.
 
-    Zeros beside a UID may be what the PACS has, and the UID names the study.
+    Zeros or nines beside a UID may be what the PACS has, and the UID names the study.
     """
-    words = (pair for step in query.steps for pair in step.checks if pair[1].strip("0"))
+    words = (pair for step in query.steps for pair in step.checks if not pair[1].isdigit())
     keys = (*(pair for step in query.steps for pair in step.keys), *words)
     found = ((name, placeholder(value, name)) for name, value in keys)
     return [f"{name} {why}: if so, blank the cell" for name, why in found if why]

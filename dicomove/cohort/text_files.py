@@ -131,6 +131,9 @@ def _utf_16_without_mark(raw: bytes) -> str | None:
 
 
 def _decode_western(raw: bytes) -> tuple[str, str]:
+    # cp1252 has "…" in the place of NEL, the line end of mainframes.
+    if b"\n" not in raw and b"\r" not in raw:
+        return raw.decode("latin-1"), "latin-1"
     try:
         return raw.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:
