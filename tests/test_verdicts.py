@@ -509,6 +509,27 @@ def test_results_that_cannot_be_assigned_have_an_error(cohort: Any, table: Any, 
         dm.verdicts(cohort, table)
 
 
+def test_a_table_of_find_that_was_searched_again_has_its_own_labels() -> None:
+    """Row 1 of the first search is another match of row 0 of the cohort."""
+    cohort = pd.DataFrame({"PatientID": ["7", "8", "9"]})
+    series = {"cohort_row": [0, 1, 2], "outcome": "matched", "matches": 1, "filtered": 0}
+    again = pd.DataFrame(
+        {
+            **series,
+            "asked_by": "StudyInstanceUID",
+            "StudyInstanceUID": ["1.1", "1.2", "1.3"],
+            "PatientID": ["7", "7", "8"],
+        }
+    )
+    first = again.drop(columns="asked_by").assign(asked_by="PatientID", outcome="complete", matches=[2, 2, 1])
+    with pytest.raises(dm.CohortError, match=r"row 1 .* another PatientID .* give verdicts\(\) that table"):
+        dm.verdicts(cohort, again)
+    with pytest.raises(dm.CohortError, match=r"row 2 .* does not have.* give verdicts\(\) that table"):
+        dm.verdicts(cohort[:2], again)
+    assert dm.verdicts(first, again)["studies"].tolist() == [1, 1, 1]
+    assert dm.verdicts(cohort, again.assign(cohort_row=[0, 0, 1]))["studies"].tolist() == [2, 1, 0]
+
+
 def test_no_rows() -> None:
     made = dm.verdicts(pd.DataFrame({"PatientID": []}, dtype=str), results(("a", "1.1", "complete", {}))[:0])
     assert made.columns.tolist() == ["PatientID", *VERDICT_COLUMNS]

@@ -45,7 +45,8 @@ def asked_otherwise(cohort: pd.DataFrame, results: pd.DataFrame, positions: Sequ
     (0, 'PatientID')
     """
     columns = [_column(cohort, place, name, results) for name, place in _keys_of(cohort).items()]
-    sent = _cells(results, "asked_by")
+    again = searched_again(cohort, results)
+    sent = [None if is_again else cell for cell, is_again in zip(_cells(results, "asked_by"), again, strict=False)]
     for row, position in enumerate(positions):
         if position < 0:
             continue
@@ -57,6 +58,21 @@ def asked_otherwise(cohort: pd.DataFrame, results: pd.DataFrame, positions: Sequ
         if other is not None:
             return row, other
     return None
+
+
+def searched_again(cohort: pd.DataFrame, results: pd.DataFrame) -> list[bool]:
+    """Return, for each row of the results, whether it was asked by a UID that the cohort does not have.
+
+    Its table of `find` was given to `find` again, for its series, and its label may be that of a row of this table. All
+    keys of the cohort count then: the first search has asked for them.
+
+    Examples
+    --------
+    >>> searched_again(pd.DataFrame({"mrn": ["7"]}), pd.DataFrame({"asked_by": ["PatientID", "StudyInstanceUID"]}))
+    [False, True]
+    """
+    lacking = {name for name in _KEYS - candidates(cohort.columns, _KEYS).keys() if name.endswith("InstanceUID")}
+    return [not lacking.isdisjoint(str(cell).split(", ")) for cell in _cells(results, "asked_by")]
 
 
 @dataclass(frozen=True, slots=True)

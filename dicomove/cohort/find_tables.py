@@ -17,7 +17,7 @@ from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
-from dicomove.cohort.asked_cells import asked_otherwise
+from dicomove.cohort.asked_cells import asked_otherwise, searched_again
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     LEVELS,
@@ -52,6 +52,10 @@ _ANOTHER_ROW: Final = (
     "row {row} of the results has another {key} than the row of the cohort with its label ({label}): the row is from "
     "another cohort, or the cohort has changed since find. Give each cohort its own results, and keep its index and "
     "keys as they were"
+)
+_SEARCHED_AGAIN: Final = (
+    ". If find was given its own table, cohort_row has the labels of that table: give verdicts() that table, or find "
+    'again with table.set_index("cohort_row", drop=False)'
 )
 _NO_COHORT_ROW: Final = (
     "the results have no column cohort_row, which find() adds, and their index is not the index of the cohort, so "
@@ -183,12 +187,13 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     for position, label in enumerate(cohort.index):
         places.setdefault(_written(label), []).append(position)
     candidates = [places.get(_written(label), []) for label in results.iloc[:, place].tolist()]
+    again = _SEARCHED_AGAIN if any(searched_again(cohort, results)) else ""
     if [] in candidates and not _is_part(cohort, results, candidates):
-        raise CohortError(_OTHER.format(row=candidates.index([])))
+        raise CohortError(_OTHER.format(row=candidates.index([])) + again)
     alone = [found[0] if len(found) == 1 else -1 for found in candidates]
     if other := asked_otherwise(cohort, results, alone):
         row, key = other
-        raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]))
+        raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]) + again)
     return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
 
 
