@@ -281,6 +281,15 @@ def test_another_question_is_another_row(tmp_path: Path, scene: Scene, differenc
     assert len(started) == (8 if difference == "level" else 4)
 
 
+def test_what_was_not_counted_is_counted_before_it_is_taken_over(scene: Scene) -> None:
+    first, _ = scene.move(COHORT[:2], verify="arrivals")
+    assert first["expected"].isna().all()
+    assert receiving.outcomes(scene.move(COHORT[:2], verify="arrivals")[0]) == ["resumed"] * 2
+    counted, _ = scene.move(COHORT[:2])
+    assert counted[["outcome", "expected", "attempts"]].to_numpy().tolist() == [["complete", 4, 0]] * 2
+    assert receiving.outcomes(scene.move(COHORT[:2])[0]) == ["resumed"] * 2
+
+
 OWNER = next(SOURCE.instances_of_all().__iter__())
 RIGHT, WRONG = {"PatientID": OWNER.patient_id}, {"PatientID": "SOMEBODY"}
 NUMBER = {"AccessionNumber": str(OWNER.header["AccessionNumber"].value)}

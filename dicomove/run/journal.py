@@ -41,9 +41,9 @@ logger = logging.getLogger("dicomove")
 
 
 @in_bulk()
-def completed(journal: Journal, keys: Collection[Key]) -> dict[Key, tuple[Row, datetime]]:
-    """Return the rows that an earlier run completed, and when."""
-    found = journal.earlier(keys).items()
+def completed(journal: Journal, keys: Collection[Key], *, counted: bool = False) -> dict[Key, tuple[Row, datetime]]:
+    """Return the rows that an earlier run completed, and when; with `counted` only those whose number was known."""
+    found = ((key, one) for key, one in journal.earlier(keys).items() if one.is_counted or not counted)
     return {key: (earlier.row, earlier.at) for key, earlier in found if earlier.row.outcome == "complete"}
 
 
@@ -59,7 +59,7 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     settings
         With receivers, the files on disk are checked: their sizes, and with ``verify="hash"`` their bytes.
     """
-    earlier = completed(journal, keys)
+    earlier = completed(journal, keys, counted=bool(settings.receivers) and settings.verify != "arrivals")
     if not settings.receivers:
         with in_bulk():
             return {key: resumed(*found) for key, found in earlier.items()}

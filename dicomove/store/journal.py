@@ -54,6 +54,7 @@ _ADD_ROW: Final = insert_into("rows", ["run", "position", "key", "label", "cells
 _ADD_ATTEMPT: Final = insert_into(
     "attempts", ["attempt", "run", "key", "at", "level", "identifier", "sent", "final", *RESULT]
 )
+_BY_ARRIVALS: Final = """run IN (SELECT run FROM runs WHERE options LIKE '%"verify": "arrivals"%')"""
 _ADD_INSTANCE: Final = (
     insert_into("instances", ["key", *MANIFEST_COLUMNS, "run", "attempt"])
     + " ON CONFLICT (key, path, sha256) DO UPDATE"
@@ -163,14 +164,14 @@ class Journal:
     def earlier(self, keys: Collection[Key]) -> dict[Key, PreviousResult]:
         """Return the latest result of each of these keys, if it has one."""
         query = (
-            f"SELECT key, run, at, {', '.join(RESULT)} FROM attempts "  # noqa: S608 (names of our own)
+            f"SELECT key, run, at, {_BY_ARRIVALS}, {', '.join(RESULT)} FROM attempts "  # noqa: S608 (names of our own)
             "WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
         )
         with self._lock:
             named = self._named(keys)
             return {
-                named[key]: PreviousResult(row_of(values), run, datetime.fromisoformat(at))
-                for key, run, at, *values in self._read(query)
+                named[key]: PreviousResult(row_of(values), run, datetime.fromisoformat(at), bool(by_arrivals))
+                for key, run, at, by_arrivals, *values in self._read(query)
                 if key in named
             }
 

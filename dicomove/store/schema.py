@@ -242,11 +242,17 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class PreviousResult:
-    """The latest result of a row, with its run and its time."""
+    """The latest result of a row, with its run, its time, and whether that run had ``verify="arrivals"``."""
 
     row: Row
     run: int
     at: datetime
+    by_arrivals: bool = False
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the number of its instances was known, or asked for."""
+        return self.row.expected is not None or not self.by_arrivals
 
 
 def placeholders(values: Sequence[object]) -> str:
