@@ -280,8 +280,9 @@ def _before_asking(
     asked = [query for query in queries if isinstance(query, Query)]
     # If each row has its UID, another column would change nothing.
     by_uid = [query.is_by_uid for query in asked]
-    is_clear = is_query(table) or all(by_uid)
-    found = [] if is_clear else unasked_columns(table, by_uid=any(by_uid), level=asked[0].level)
+    is_clear = is_query(table) or (bool(asked) and all(by_uid))
+    level = asked[0].level if asked else "STUDY"
+    found = [] if is_clear else unasked_columns(table, by_uid=any(by_uid), level=level)
     if found:
         yield f"rows are asked without a column that may be meant. {' '.join(found)}", CohortWarning
     elif uncompared := uncompared_keys(table):

@@ -277,16 +277,22 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def with_other_keys(keys: Iterable[tuple[str, str]]) -> str:
-    """Return a sentence about an accession number that matches nothing together with other keys; else nothing.
+    """Return a sentence about a number that matches nothing together with other keys; else nothing.
+
+    A PatientID without a study of a date is nothing unusual: beside it, only the other keys of the patient count.
 
     Examples
     --------
     >>> with_other_keys([("AccessionNumber", "A1"), ("StudyDate", "20240105")])
     'the PACS may have this AccessionNumber with another StudyDate, because all keys have to match'
+    >>> with_other_keys([("PatientID", "7"), ("PatientName", "Doe^Jane"), ("StudyDate", "20240105")])
+    'the PACS may have this PatientID with another PatientName, because all keys have to match'
     """
     names = [name for name, _ in keys]
-    narrower = [name for name in names if name not in IDENTIFYING_KEYS]
-    if "AccessionNumber" not in names or not narrower:
+    number = next((name for name in ("AccessionNumber", "PatientID") if name in names), None)
+    wider = names if number == "AccessionNumber" else MATCHING_KEYS["PATIENT"]
+    narrower = [name for name in names if name in wider and name != number and not name.endswith("UID")]
+    if number is None or not narrower:
         return ""
     other = " or ".join(filter(None, [", ".join(narrower[:-1]), narrower[-1]]))
-    return f"the PACS may have this AccessionNumber with another {other}, because all keys have to match"
+    return f"the PACS may have this {number} with another {other}, because all keys have to match"
