@@ -89,6 +89,11 @@ def count_refusal(refused: Counter[Refusal], refusal: Refusal, count: int = 1, m
     refused[refusal] += count
 
 
+def why_not_called(called: str, ae_title: str) -> str:
+    """Return the reason of a refusal because of the called AE title."""
+    return f"it called {called or 'no AE title'}, this receiver is {ae_title}"
+
+
 class Admission:
     """Decides which addresses may connect, and counts the refused peers.
 
@@ -294,8 +299,7 @@ class EchoOnlyServer:
         if not _proposes_verification(proposal):
             return False
         if called != self._ae_title:
-            reason = f"it called {called}, this receiver is {self._ae_title}"
-            self._admission.refuse(address, "ae_title", reason, calling)
+            self._admission.refuse(address, "ae_title", why_not_called(called, self._ae_title), calling)
             proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
             return False
         proposal.accept(_MAX_PDU_LENGTH, deadlines, only=VERIFICATION)

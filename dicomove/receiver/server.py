@@ -17,7 +17,7 @@ from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
 from dicomove.logs import log_exception
-from dicomove.receiver.admission import Admission, EchoOnlyServer, plain_address
+from dicomove.receiver.admission import Admission, EchoOnlyServer, plain_address, why_not_called
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
@@ -223,7 +223,7 @@ class StorageServer:
         called = proposal.peer.called_ae_title.strip()
         if called != self._ae_title:
             logger.info("an association was rejected: it called %r", called)
-            reason = f"it called {called}, this receiver is {self._ae_title}"
+            reason = why_not_called(called, self._ae_title)
             self._admission.refuse(address, "ae_title", reason, proposal.peer.calling_ae_title.strip())
             proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
             return None
