@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from dicomove.cohort import Identifier
 from dicomove.results import Row
+from dicomove.run.messages import Begin, End
 from dicomove.run.options import Options
 from dicomove.run.outages import Hold
 from dicomove.run.requests import Task
-from dicomove.run.schedule import Done, Schedule, Start
+from dicomove.run.schedule import Schedule
 from dicomove.store import Key
 
 #: A run begins at nine in the evening, in seconds of its day.
@@ -118,9 +119,9 @@ class Simulation:
             local_time = _EVENING + timedelta(seconds=self.now)
             decision = self.schedule.next(self.now, local_time, has_room=True, paused=False)
             match decision:
-                case Start(task):
+                case Begin(task):
                     self._start(task)
-                case Done():
+                case End():
                     return self.now
                 case Hold(until=until):
                     self._pass(until)

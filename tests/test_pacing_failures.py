@@ -54,6 +54,7 @@ def test_nothing_here_looks_at_a_clock_or_waits() -> None:
     pure = {
         "__future__",
         "collections",
+        "contextlib",
         "dataclasses",
         "datetime",
         "difflib",

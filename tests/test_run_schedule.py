@@ -12,11 +12,12 @@ from hypothesis import given, settings, strategies as st
 
 from dicomove.cohort import Identifier
 from dicomove.results import Row
+from dicomove.run.messages import Begin, End, Probe
 from dicomove.run.options import Options
-from dicomove.run.outages import Ask, Hold
+from dicomove.run.outages import Hold
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.requests import Task
-from dicomove.run.schedule import Done, Schedule, Start
+from dicomove.run.schedule import Schedule
 from dicomove.store import Key
 from dicomove.words import Outcome
 
@@ -49,14 +50,14 @@ class World:
             local_time = MIDNIGHT + timedelta(seconds=self.now)
             decision = self.schedule.next(self.now, local_time, has_room=True, paused=False)
             match decision:
-                case Start(begun):
+                case Begin(begun):
                     self.started.append((self.now, begun.positions[0]))
                     self.flying.append((self.now + self.takes_s, begun))
                     self.most = max(self.most, len(self.flying))
-                case Ask():
+                case Probe():
                     self.probes.append(self.now)
                     self.schedule.outages.probed(self.now, worked=bool(self.is_up(self.now)))
-                case Done():
+                case End():
                     return
                 case Hold(reason=reason, until=at):
                     self.holds += [reason] if reason and self.holds[-1:] != [reason] else []

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
+from operator import methodcaller
 from typing import Any, Final, Self, TypeVar
 
 from dicomove.errors import ReceiverError
@@ -289,29 +289,18 @@ class _RemoteRow:
 
     def open_again(self) -> None:
         """Let the PACS connect again."""
-        self._channel.ask(_open_again)
+        self._channel.ask(methodcaller("open_again"))
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it; `read` compares the bytes with the index, too."""
-        return self._channel.ask(partial(_held, read=read))
+        return self._channel.ask(methodcaller("held", read=read))
 
     def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
         """Wait until so many came, or for a quiet period, and return what there is."""
-        return self._channel.ask(partial(_await_arrivals, enough=enough, quiet=quiet))
+        received: ReceivedRow = self._channel.ask(methodcaller("await_arrivals", enough, quiet))
+        return received
 
 
 def _silence(row: RowAtReceiver) -> float:
     """Return the seconds since the last arrival. A time would be useless: two machines do not share a clock."""
     return time.monotonic() - row.last_activity()
-
-
-def _open_again(row: RowAtReceiver) -> None:
-    row.open_again()
-
-
-def _held(row: RowAtReceiver, *, read: bool) -> Mapping[str, int]:
-    return row.held(read=read)
-
-
-def _await_arrivals(row: RowAtReceiver, *, enough: int | None, quiet: float | None) -> ReceivedRow:
-    return row.await_arrivals(enough, quiet)

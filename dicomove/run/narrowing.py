@@ -116,9 +116,7 @@ def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked:
     whole = combined(sorted(results, key=lambda result: result.status is not None))
     started, finished = min(one.started_at for one in results), max(one.finished_at for one in results)
     evidence, counts = whole.evidence, whole.evidence.counts
-    if (
-        evidence.status == _ALL_FAILED and counts.failed and counts.moved
-    ):  # all of one series failed, so only some of the study did
+    if evidence.status == _ALL_FAILED and counts.failed and counts.moved:  # only all of one series failed
         evidence = replace(evidence, status=_SOME_FAILED)
     if unasked:
         counts = replace(

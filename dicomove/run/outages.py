@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dicomove.results import Row
+from dicomove.run.messages import Probe
 from dicomove.run.pacing import Retry
 from dicomove.run.pacing.breaker import Breaker
 from dicomove.run.requests import Task
@@ -23,11 +24,6 @@ _WAITS_ADDED: Final = 100
 _MOST_WAITS: Final = 10**9
 #: How often the run looks for the answer to a probe, in seconds.
 _PROBING_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Send a probe to the PACS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,7 @@ class Outages:
         """Whether the run needs to know if the disk has room."""
         return self._disk.is_open
 
-    def obstacle(self, now: float, *, has_room: bool, is_alone: bool) -> Hold | Ask | None:
+    def obstacle(self, now: float, *, has_room: bool, is_alone: bool) -> Hold | Probe | None:
         """Return what to do instead of beginning a row; ``None`` if a row may begin.
 
         Parameters
@@ -167,11 +163,11 @@ class Outages:
             return None
         return (self._receiver.probe_at or now) - now
 
-    def _outage(self, now: float) -> Hold | Ask:
+    def _outage(self, now: float) -> Hold | Probe:
         at = max(breaker.probe_at or now for breaker in self._open_breakers())
         if at <= now and not self._probing:
             self._probing = True
-            return Ask()
+            return Probe()
         return Hold("pacs_down", "the PACS does not answer: the run goes on when it does", max(at, now + _PROBING_S))
 
     def _open_breakers(self) -> list[Breaker]:

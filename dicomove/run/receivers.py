@@ -44,7 +44,6 @@ class Receivers:
         return replace(task, receiver=number, missing=None)
 
     def _chosen(self, task: Task, now: float) -> int:
-        """Return the number of the receiver."""
         before = task.receiver
         # While its series are moved, a row is open at its receiver. If only a C-FIND is left, no other can help.
         if before is not None and (task.part or task.parts or task.unverified):

@@ -36,9 +36,9 @@ def reconcile(
     inventory: Inventory,
     at_receiver: RowAtReceiver | None,
     *,
-    missing: Listed | None = None,
-    several: bool = False,
-    may_come_later: bool = True,
+    missing: Listed | None,
+    several: bool,
+    may_come_later: bool,
 ) -> Moved:
     """Return the result, corrected by what was expected and what came.
 
@@ -158,7 +158,7 @@ def _without_rejected(received: ReceivedRow, held: Mapping[str, int]) -> Mapping
     return {uid: size for uid, size in held.items() if uid not in others or uid in received.held}
 
 
-def remarks_on(received: ReceivedRow, patients: int, other_person: str | None = None) -> list[str]:
+def remarks_on(received: ReceivedRow, patients: int, other_person: str | None) -> list[str]:
     """Return remarks on a row that was on disk already, as sentences.
 
     Parameters

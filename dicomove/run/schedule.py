@@ -7,15 +7,16 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from dicomove.dimse import MoveResult
 from dicomove.results import Row
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
+from dicomove.run.messages import Begin, End, Probe
 from dicomove.run.options import Options
-from dicomove.run.outages import Ask, Hold, Outages, is_unreachable
+from dicomove.run.outages import Hold, Outages, is_unreachable
 from dicomove.run.pacing import Associations, Failures, Rate
 from dicomove.run.requests import Task
 from dicomove.run.split import Splits, may_be_large
@@ -28,19 +29,7 @@ _MOST_REFUSALS: Final = 20
 _LOOK_S: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A task begins."""
-
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing is left to do, or the run has to end."""
-
-
-Decision = Start | Ask | Hold | Done
+Decision = Begin | Probe | Hold | End
 
 
 class Schedule:
@@ -110,19 +99,19 @@ class Schedule:
         """
         self._wake(now)
         if self.splits and (part := self._next_part(now, further=False)):
-            return Start(part)
+            return Begin(part)
         decision = self._next_row(now, local_time, has_room=has_room, paused=paused)
-        if isinstance(decision, Start | Ask) or not self.splits:
+        if isinstance(decision, Begin | Probe) or not self.splits:
             return decision
         if part := self._next_part(now, further=True):
-            return Start(part)
+            return Begin(part)
         return self._held(decision, now)
 
-    def next_verdict(self, now: float) -> Start | Hold | Done:
+    def next_verdict(self, now: float) -> Begin | Hold | End:
         """Return the next step when nothing more may begin: rows that have moved their series get their verdict."""
         if part := self._next_part(now, further=False):
-            return Start(part)
-        return Hold() if self.in_flight else Done()
+            return Begin(part)
+        return Hold() if self.in_flight else End()
 
     def is_full(self, now: float) -> bool:
         """Return whether a request has to end before another one may begin: no association is free, or about to be."""
@@ -170,7 +159,7 @@ class Schedule:
             part = self.splits.next_part(now, further=further)
         return self._begin(part, now) if part else None
 
-    def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
+    def _held(self, decision: Hold | End, now: float) -> Hold | End:
         """Return a wait, corrected for rows between two of their parts."""
         hold = decision if isinstance(decision, Hold) else Hold()
         later = (*self.splits.wakes_at(), self._rate.ready_at(now), self._associations.rest_ends or now)
@@ -181,7 +170,7 @@ class Schedule:
         sleep = self._sleep(now, local_time, paused=paused)
         (self.outages.sleep if sleep else self.outages.wake)(now)
         if not self.has_more or self.exhausted or (not sleep and self.outages.pacs_is_lost(now)):
-            return Hold() if self._associations.in_flight else Done()
+            return Hold() if self._associations.in_flight else End()
         if sleep:
             self._associations.forget(now)
             return sleep
@@ -196,7 +185,7 @@ class Schedule:
         if not self._has_slot(now):
             return Hold(until=self._associations.rest_ends)
         if (task := self._take_ready()) is not None:
-            return Start(self._begin(task, now))
+            return Begin(self._begin(task, now))
         at = self._later[0][0] if self._later else None
         if at is None or self._associations.in_flight:
             return Hold(until=at)
@@ -230,7 +219,7 @@ class Schedule:
             return Hold("hours", f"outside the hours {self._hours}: goes on at {opens:%a %H:%M}", until)
         return None
 
-    def _obstacle(self, now: float, *, has_room: bool) -> Hold | Ask | None:
+    def _obstacle(self, now: float, *, has_room: bool) -> Hold | Probe | None:
         if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._associations.in_flight):
             return obstacle
         ready = self._rate.ready_at(now)

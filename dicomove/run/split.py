@@ -227,12 +227,10 @@ class Split:
         return self._stopped or any(not isinstance(end, Moved) or end.result.status is None for end in self._ends)
 
     def _whole(self, results: Sequence[MoveResult]) -> MoveResult:
-        whole = side_by_side(self.task.identifier, results, self._unasked())
+        unasked = sum(self._numbers[one] or 1 for one in self._waiting)
+        whole = side_by_side(self.task.identifier, results, unasked)
         begun, ended = zip(*self._spans, strict=True)
         return replace(whole, duration_s=max(ended) - min(begun))
-
-    def _unasked(self) -> int:
-        return sum(self._numbers[one] or 1 for one in self._waiting)
 
     def _as_stopped(self, whole: MoveResult) -> MoveResult:
         """Return the result of a row that was stopped between two parts: that of a cancelled C-MOVE."""

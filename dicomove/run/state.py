@@ -55,12 +55,12 @@ from dicomove.run.messages import (
 )
 from dicomove.run.narrowing import MethodChoice
 from dicomove.run.options import Method
-from dicomove.run.outages import Ask, Hold
+from dicomove.run.outages import Hold
 from dicomove.run.questions import ALL, Asking
 from dicomove.run.receivers import Receivers
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
-from dicomove.run.schedule import Done, Schedule, Start
+from dicomove.run.schedule import Decision, Schedule
 from dicomove.store import AttemptRecord
 
 _GONE: Final = (
@@ -157,22 +157,22 @@ class RunState:
         shown: list[Instruction] = []
         while True:
             match decision := self._decide(look, now):
-                case Start(task):
+                case Begin(task):
                     task = self._prepared(task, now)
                     begun.append(Begin(task))
                     if not task.part and not task.parts:
                         shown += _shown(self.results.begin(task))
                     if self._waiting is None and self.schedule.is_full(now):  # mostly
                         return [*begun, *shown, Wait(self.schedule.associations_of_use(""))]
-                case Ask():
-                    begun.append(Probe())
+                case Probe():
+                    begun.append(decision)
                 case Hold():
                     wait = Wait(self.schedule.associations_of_use(decision.reason), decision.until)
                     return [*begun, *shown, *self._waits(decision, look.local_time, now), wait]
-                case Done():
-                    return [*begun, *shown, End()]
+                case End():
+                    return [*begun, *shown, decision]
 
-    def _decide(self, look: Look, now: float) -> Start | Ask | Hold | Done:
+    def _decide(self, look: Look, now: float) -> Decision:
         if self.stopping:
             return self.schedule.next_verdict(now)
         return self.schedule.next(now, look.local_time, has_room=look.has_room, paused=look.paused)

@@ -164,7 +164,8 @@ class MoveWorker:
         if task.parts:
             return self._verdict(task, task.parts, attempt, at_receiver)
         if task.unverified and self._archive:
-            return self._at_archive(as_believed(task.unverified.result), task, self._archive)
+            believed = as_believed(task.unverified.result)
+            return reconcile_at_archive(believed, task.identifier, task.expected, self._inventory, self._archive)
         if task.unverified:
             return verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
         missing = _still_missing(task.missing, at_receiver)
@@ -209,7 +210,9 @@ class MoveWorker:
         is_broken = is_broken_off(named.evidence)
         may_come_later = task.method == "move" and not (is_broken and self._waited_in_vain)
         if self._archive:
-            moved = self._at_archive(named, task, self._archive, may_come_later=may_come_later)
+            moved = reconcile_at_archive(
+                named, task.identifier, task.expected, self._inventory, self._archive, may_come_later=may_come_later
+            )
         else:
             moved = reconcile(
                 named,
@@ -239,13 +242,6 @@ class MoveWorker:
             attempt.ask(task.identifier)
         moved = self._moved(task, attempt, at_receiver)
         return replace(moved, moves=(*parts.moves, *moved.moves))
-
-    def _at_archive(
-        self, result: MoveResult, task: Task, archive: ArchiveAtDestination, *, may_come_later: bool = True
-    ) -> Moved:
-        return reconcile_at_archive(
-            result, task.identifier, task.expected, self._inventory, archive, may_come_later=may_come_later
-        )
 
     def _look_first(self, task: Task, at_receiver: RowAtReceiver | None) -> OnDisk | Listed | None:
         """Return the end of a complete row, otherwise its missing instances; ``None`` if all of it is missing."""
@@ -301,7 +297,6 @@ def _done(row: Row, task: Task) -> OnDisk:
 
 
 def _with_longer_limit(pacs: Pacs) -> Pacs:
-    """Return the PACS with the longer limit until the first response."""
     limit = pacs.first_response_timeout
     if not isinstance(limit, int | float):
         return pacs

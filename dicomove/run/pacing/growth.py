@@ -147,8 +147,7 @@ class Growth:
         elif after.seconds < _LEAST_S or not (is_enough or gain < -_CLEAR * error):
             return False
         elif before.seconds < _MUCH_LESS * after.seconds and abs(gain) < _CLEAR * error:
-            self.number -= self._step
-            self._end_trial(None)
+            self._go_back()
         else:
             self._doubled_in_vain(before, after, now)
         return True
@@ -163,13 +162,13 @@ class Growth:
                 self._more.begin_again(now, at_once=True)
             else:
                 self._more.in_vain(now)
+            self._end_trial(None)
         else:
-            self.number -= self._step
             if self._step > 1:
                 self._more.begin_again(now, at_once=True)
             else:
                 self._more.in_vain(now)
-        self._end_trial(None)
+            self._go_back()
 
     def _worth_a_part(self, part: float) -> float:
         """Return the growth of the throughput if the associations on trial bring this part of the possible gain."""
@@ -183,16 +182,16 @@ class Growth:
         if tries_more:
             is_worth_it = gain > _CLEAR_IN_THE_END * error
             if not is_worth_it and abs(gain) < _CLEAR * error and before.seconds < _MUCH_LESS * after.seconds:
-                self._measure_again()
+                self._go_back()  # the measurement before the trial was too short for this comparison
             else:
                 self._tried_more(after, now, is_worth_it=is_worth_it)
         else:
             self._tried_fewer(after, now, is_worth_it=gain > 0)
         return True
 
-    def _measure_again(self) -> None:
-        """Go back without a verdict: the measurement before the trial was too short for this comparison."""
-        self.number -= 1
+    def _go_back(self) -> None:
+        """End a trial with the number before it."""
+        self.number -= self._step
         self._end_trial(None)
 
     def _tried_more(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
@@ -203,14 +202,12 @@ class Growth:
             self._try(1)
         else:
             self._more.in_vain(now)
-            self.number -= 1
-            self._end_trial(None)
+            self._go_back()
 
     def _tried_fewer(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
         if is_worth_it:
             self._fewer.in_vain(now)
-            self.number += 1
-            self._end_trial(None)
+            self._go_back()
         else:
             self._more.in_vain(now)
             self._fewer.begin_again(now)

@@ -9,6 +9,7 @@ time for the number of an attempt. These are ``tenacity.wait_*``, their sums, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -51,15 +52,7 @@ def pause_s(wait: Wait, attempt: int) -> float:
     return min(max(0.0, float(wait(state))), LONGEST_S)
 
 
-def _pause_s_or_none(wait: Wait, attempt: int) -> float | None:
-    try:
-        return pause_s(wait, attempt)
-    except Exception:  # noqa: BLE001 (a function of the caller may raise what it likes)
-        return None
-
-
 def _check_wait(wait: Wait) -> None:
-    """Raise a `ValueError` for an invalid waiting time."""
     wanted = "wait is a number of seconds, or a strategy such as tenacity.wait_fixed(60)"
     if not callable(wait):
         if not is_number(wait) or not 0 <= wait <= LONGEST_S:
@@ -183,9 +176,8 @@ class Retry:
             The number of the attempt that has ended, from 1.
         """
         for latest in range(attempt, 0, -1):
-            found = _pause_s_or_none(self.wait, latest)
-            if found is not None:
-                return found
+            with suppress(Exception):  # a function of the caller may raise what it likes
+                return pause_s(self.wait, latest)
         return pause_s(_DEFAULT_WAIT, attempt)
 
 
@@ -222,24 +214,24 @@ class Failures:
     ...     failures.count(outcome)
     >>> failures.counted, failures.exhausted
     (2, True)
+
+    Attributes
+    ----------
+    counted
+        How many rows have failed.
     """
 
     def __init__(self, most: int | None, on_failure: OnFailure) -> None:
         self._most = 1 if on_failure == "stop" else most
-        self._counted = 0
+        self.counted = 0
 
     def __repr__(self) -> str:
-        return f"<Failures: {self._counted} of {'any number' if self._most is None else self._most}>"
-
-    @property
-    def counted(self) -> int:
-        """How many rows have failed."""
-        return self._counted
+        return f"<Failures: {self.counted} of {'any number' if self._most is None else self._most}>"
 
     @property
     def exhausted(self) -> bool:
         """Whether the run has to end."""
-        return self._most is not None and self._counted >= self._most
+        return self._most is not None and self.counted >= self._most
 
     def count(self, outcome: str, rows: int = 1) -> None:
         """Take note of rows that will not be tried again.
@@ -251,4 +243,4 @@ class Failures:
         rows
             The number of rows with one request.
         """
-        self._counted += rows * (outcome in FAILED)
+        self.counted += rows * (outcome in FAILED)
