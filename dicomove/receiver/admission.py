@@ -89,11 +89,6 @@ def count_refusal(refused: Counter[Refusal], refusal: Refusal, count: int = 1, m
     refused[refusal] += count
 
 
-def why_not_called(called: str, ae_title: str) -> str:
-    """Return the reason of a refusal because of the called AE title."""
-    return f"it called {called or 'no AE title'}, this receiver is {ae_title}"
-
-
 class Admission:
     """Decides which addresses may connect, and counts the refused peers.
 
@@ -143,6 +138,17 @@ class Admission:
         refusal = Refusal(str(plain_address(address)), ae_title, kind, reason[:_LONGEST_REASON])
         with self._lock:
             count_refusal(self._refused, refusal)
+
+    def reject_other_title(self, ae_title: str, proposal: Proposal, address: str, deadlines: Deadlines) -> bool:
+        """Reject a peer that calls another AE title than ours, and count it; return whether it does."""
+        called = proposal.peer.called_ae_title.strip()
+        if called == ae_title:
+            return False
+        logger.info("an association with %s was rejected: it called %r", address, called)
+        reason = f"it called {called or 'no AE title'}, this receiver is {ae_title}"
+        self.refuse(address, "ae_title", reason, proposal.peer.calling_ae_title.strip())
+        proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
+        return True
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
@@ -293,14 +299,12 @@ class EchoOnlyServer:
         except BaseException:
             self._refuse(address)
             raise
-        calling, called = proposal.peer.calling_ae_title.strip(), proposal.peer.called_ae_title.strip()
-        if not _proposes_verification(proposal) or not _proposes_only_verification(proposal):
-            self._refuse(address, calling)
-        if not _proposes_verification(proposal):
+        proposed = {context.abstract_syntax for context in proposal.request.contexts}
+        if proposed != {VERIFICATION}:
+            self._refuse(address, proposal.peer.calling_ae_title.strip())
+        if VERIFICATION not in proposed:
             return False
-        if called != self._ae_title:
-            self._admission.refuse(address, "ae_title", why_not_called(called, self._ae_title), calling)
-            proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
+        if self._admission.reject_other_title(self._ae_title, proposal, address, deadlines):
             return False
         proposal.accept(_MAX_PDU_LENGTH, deadlines, only=VERIFICATION)
         logger.info("an association with %s was accepted for C-ECHO only", address)
@@ -316,14 +320,6 @@ class EchoOnlyServer:
 
     def _refuse(self, address: str, ae_title: str = "") -> None:
         self._admission.refuse(address, "address", NOT_ADMITTED, ae_title)
-
-
-def _proposes_verification(proposal: Proposal) -> bool:
-    return any(context.abstract_syntax == VERIFICATION for context in proposal.request.contexts)
-
-
-def _proposes_only_verification(proposal: Proposal) -> bool:
-    return all(context.abstract_syntax == VERIFICATION for context in proposal.request.contexts)
 
 
 def _answer(association: Association) -> None:

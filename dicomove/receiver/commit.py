@@ -129,7 +129,8 @@ class Committer:
             The index could not be written for too long.
         """
         if not self._places.acquire(timeout=_LONGEST_PUT_S):
-            _close(pending)
+            if pending.file:
+                pending.file.close()
             message = f"the record cannot be written: {self._problem}"
             raise OSError(message)
         with self._changed:
@@ -335,8 +336,3 @@ class Committer:
             self._log.warning(self._problem)
             return False
         return True
-
-
-def _close(pending: PendingFile) -> None:
-    if pending.file:
-        pending.file.close()

@@ -137,7 +137,6 @@ def read_message(line: str) -> ProcessMessage:
 
 
 def _fields(message: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass, for JSON."""
     return {field.name: getattr(message, field.name) for field in fields(message)}
 
 

@@ -8,13 +8,9 @@ import os
 import re
 import socket
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
-
-from dicomove.errors import ReceiverError
-from dicomove.pacs import Pacs
 
 #: Hosts that stand for every address of this machine, each with the family of the route to a PACS, if it is known.
 EVERY: Final = {
@@ -159,104 +155,26 @@ def reach_problem(pacs_host: str, host: str, *, is_known: bool) -> str | None:
     return _container_warning(own_address(host, pacs_host))
 
 
-class Entries(ABC):
-    """The address of a receiver, and its entries for a PACS."""
+def orthanc_entry(ae_title: str, host: str, port: int) -> str:
+    """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON."""
+    entry = {"AET": ae_title, "Host": host, "Port": port, "AllowTranscoding": False}
+    return json.dumps({ae_title: entry}, indent=2)
 
-    @property
-    @abstractmethod
-    def _pacs_host(self) -> str:
-        """The PACS that moves to it, for which the entries are; empty if there is none yet."""
 
-    @property
-    @abstractmethod
-    def ae_title(self) -> str:
-        """The AE title by which the PACS knows it."""
-
-    @property
-    @abstractmethod
-    def host(self) -> str:
-        """The address at which it listens."""
-
-    @property
-    @abstractmethod
-    def port(self) -> int:
-        """The port at which it listens; 0 without a port."""
-
-    @property
-    @abstractmethod
-    def listens(self) -> bool:
-        """Whether it listens at a port, so that a PACS can move to it."""
-
-    @property
-    @abstractmethod
-    def _advertise(self) -> str | None:
-        """The argument ``advertise=``."""
-
-    def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
-        """Return host and port for the entry of the receiver in a PACS.
-
-        They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
-        that of this machine on the route to the PACS, because a machine with two network cards has two addresses.
-
-        Parameters
-        ----------
-        pacs
-            The PACS, or its host. Without it, the default route counts.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver listens at no port.
-        """
-        port = self._own_port()
-        if self._advertise is not None:
-            host, other_port = advertised(self._advertise)
-            return host, other_port or port
-        return own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
-
-    def as_destination(self) -> dict[str, tuple[str, int]]:
-        """Return its AE title with host and port, for a rehearsal PACS on this machine; empty without a port."""
-        if not self.listens:
-            return {}
-        is_named = self._advertise is not None or self.host not in EVERY
-        return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
-
-    def orthanc_modality(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`.
-
-        Orthanc 1.12 sends compressed images of a study uncompressed if others of it are uncompressed, unless its entry
-        has ``"AllowTranscoding": false``.
-        """
-        host, port = self.address_for(pacs or self._pacs_host)
-        entry = {"AET": self.ae_title, "Host": host, "Port": port, "AllowTranscoding": False}
-        return json.dumps({self.ae_title: entry}, indent=2)
-
-    def dcmtk_host(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``HostTable`` in dcmqrscp's configuration; see `address_for`."""
-        host, port = self.address_for(pacs or self._pacs_host)
-        return f"{self.ae_title.lower()} = ({self.ae_title}, {host}, {port})"
-
-    def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
-        """Return the device for dcm4chee-arc, as JSON for ``POST /dcm4chee-arc/devices/{name}``; see `address_for`."""
-        host, port = self.address_for(pacs or self._pacs_host)
-        storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
-        entity = {
-            "dicomAETitle": self.ae_title,
-            "dicomAssociationInitiator": False,
-            "dicomAssociationAcceptor": True,
-            "dicomNetworkConnectionReference": ["/dicomNetworkConnection/0"],
-            "dicomTransferCapability": [storage],
-        }
-        device = {
-            "dicomDeviceName": self.ae_title.lower(),
-            "dicomInstalled": True,
-            "dicomNetworkConnection": [{"cn": "dicom", "dicomHostname": host, "dicomPort": port}],
-            "dicomNetworkAE": [entity],
-        }
-        return json.dumps(device, indent=2)
-
-    def _own_port(self) -> int:
-        if not self.listens:
-            message = "this receiver listens at no port, so that no PACS can have an entry for it: only C-GET fills it"
-            raise ReceiverError(message)
-        return self.port
+def dcm4chee_entry(ae_title: str, host: str, port: int) -> str:
+    """Return the device for dcm4chee-arc, as JSON."""
+    storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
+    entity = {
+        "dicomAETitle": ae_title,
+        "dicomAssociationInitiator": False,
+        "dicomAssociationAcceptor": True,
+        "dicomNetworkConnectionReference": ["/dicomNetworkConnection/0"],
+        "dicomTransferCapability": [storage],
+    }
+    device = {
+        "dicomDeviceName": ae_title.lower(),
+        "dicomInstalled": True,
+        "dicomNetworkConnection": [{"cn": "dicom", "dicomHostname": host, "dicomPort": port}],
+        "dicomNetworkAE": [entity],
+    }
+    return json.dumps(device, indent=2)

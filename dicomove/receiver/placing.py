@@ -40,7 +40,8 @@ _RESERVED_SHARE: Final = 0.05
 #: A trial of a disk writes so many parts of so many bytes.
 _PARTS_OF_TRIAL: Final = 16
 _PART_OF_TRIAL: Final = 1 << 20
-_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+#: The disk, or the user's share of it, is full. Windows has no such shares.
+FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ class FileStore:
         self,
         written: CompleteFile,
         relative: PurePosixPath,
-        recorded: Callable[[str], str | None] = lambda _: None,
-        may_clash_as: str | None = None,
+        recorded: Callable[[str], str | None],
+        may_clash_as: str | None,
     ) -> Placed:
         """Give an instance its final name, or put it into quarantine.
 
@@ -344,5 +345,5 @@ def _takes_a_file(folder: Path) -> bool:
                 file.write(part)
             os.fsync(file.fileno())  # a network drive tells its quota only now
     except OSError as error:
-        return error.errno not in _FULL
+        return error.errno not in FULL
     return True

@@ -86,7 +86,7 @@ class ReceiverProcess:
         settings: Settings,
         on_progress: Callable[[Progress], object],
         on_death: Callable[[], object],
-        expected: Iterable[Expect] = (),
+        expected: Iterable[Expect],
     ) -> None:
         self._on_progress, self._on_death = on_progress, on_death
         self._numbers = itertools.count(1)

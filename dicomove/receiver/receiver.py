@@ -11,8 +11,9 @@ import pandas as pd
 from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
+from dicomove.pacs import Pacs
 from dicomove.receiver.api import Flush
-from dicomove.receiver.pacs_entry import Entries
+from dicomove.receiver.pacs_entry import EVERY, advertised, dcm4chee_entry, orthanc_entry, own_address
 from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.placing import Existing
 from dicomove.receiver.rows import RowsInFlight, refused_table
@@ -26,7 +27,7 @@ from dicomove.tls import TLS
 DISCREPANCY_COLUMNS: Final = ("row", "kind", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
-class Receiver(Entries):
+class Receiver:
     """A storage SCP on this machine: give it to `move` as the destination, and every row is verified on disk.
 
     It runs in a process of its own. It listens as soon as it exists, until `close`, the end of its ``with``, or the end
@@ -173,10 +174,6 @@ class Receiver(Entries):
         return self._supervisor.settings.port is not None
 
     @property
-    def _advertise(self) -> str | None:
-        return self._supervisor.settings.advertise
-
-    @property
     def pid(self) -> int:
         """The number of its process."""
         return self._supervisor.pid
@@ -199,7 +196,7 @@ class Receiver(Entries):
             return f"Receiver({str(self.folder)!r}): closed"
         if not self.listens:
             return f"Receiver({str(self.folder)!r}): listens at no port, and is filled by C-GET"
-        host, port = self.address_for(self._pacs_host)
+        host, port = self._address()
         return (
             f"Receiver({str(self.folder)!r}): the PACS's administrator enters the AE title {self.ae_title}, "
             f"host {host}, port {port}"
@@ -219,6 +216,59 @@ class Receiver(Entries):
         self.runs.close()
         if problem:
             warn(problem, ReceiverWarning)
+
+    def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
+        """Return host and port for the entry of the receiver in a PACS.
+
+        They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
+        that of this machine on the route to the PACS, because a machine with two network cards has two addresses.
+
+        Parameters
+        ----------
+        pacs
+            The PACS, or its host. Without it, the default route counts.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver listens at no port.
+        """
+        if not self.listens:
+            message = "this receiver listens at no port, so that no PACS can have an entry for it: only C-GET fills it"
+            raise ReceiverError(message)
+        advertise = self._supervisor.settings.advertise
+        if advertise is not None:
+            host, port = advertised(advertise)
+            return host, port or self.port
+        return own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), self.port
+
+    def as_destination(self) -> dict[str, tuple[str, int]]:
+        """Return its AE title with host and port, for a rehearsal PACS on this machine; empty without a port."""
+        if not self.listens:
+            return {}
+        is_named = self._supervisor.settings.advertise is not None or self.host not in EVERY
+        return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
+
+    def orthanc_modality(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`.
+
+        Orthanc 1.12 sends compressed images of a study uncompressed if others of it are uncompressed, unless its entry
+        has ``"AllowTranscoding": false``.
+        """
+        return orthanc_entry(self.ae_title, *self._address(pacs))
+
+    def dcmtk_host(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``HostTable`` in dcmqrscp's configuration; see `address_for`."""
+        host, port = self._address(pacs)
+        return f"{self.ae_title.lower()} = ({self.ae_title}, {host}, {port})"
+
+    def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
+        """Return the device for dcm4chee-arc, as JSON for ``POST /dcm4chee-arc/devices/{name}``; see `address_for`."""
+        return dcm4chee_entry(self.ae_title, *self._address(pacs))
+
+    def _address(self, pacs: Pacs | None = None) -> tuple[str, int]:
+        """Return host and port for this PACS, or else for the one of the latest run."""
+        return self.address_for(pacs or self.runs.pacs_host)
 
     def manifest(self) -> pd.DataFrame:
         """Return the record of the files in the folder.
@@ -265,7 +315,3 @@ class Receiver(Entries):
         durable = self._supervisor.ask(Flush(FLUSH_S, forgets=True))
         if problem := durable.problem or next((one.problem for one in durable.lost), None):
             raise ReceiverError(problem)
-
-    @property
-    def _pacs_host(self) -> str:
-        return self.runs.pacs_host

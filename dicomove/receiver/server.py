@@ -17,7 +17,7 @@ from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
 from dicomove.logs import log_exception
-from dicomove.receiver.admission import Admission, EchoOnlyServer, plain_address, why_not_called
+from dicomove.receiver.admission import Admission, EchoOnlyServer, plain_address
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
@@ -27,7 +27,6 @@ from dicomove.tls import Wrap
 MAX_PDU_LENGTH: Final = 1 << 17
 #: The system's send buffer for answers that a peer does not read; an answer has about a hundred bytes.
 _SEND_BUFFER: Final = 1 << 16
-_REJECTED_CALLED_AE_TITLE: Final = (1, 1, 7)
 _CLOSING_S: Final = 2.0
 #: A connection that is silent for so many seconds in the middle of a message may be closed for another one.
 _STALLED_S: Final = 1.0
@@ -220,12 +219,7 @@ class StorageServer:
     def _negotiate(self, association: Association, address: str) -> Peer | None:
         deadlines = Deadlines(Deadline(self._limits.handshake, AssociationTimeout, "A-ASSOCIATE"))
         proposal = read_proposal(association, deadlines)
-        called = proposal.peer.called_ae_title.strip()
-        if called != self._ae_title:
-            logger.info("an association was rejected: it called %r", called)
-            reason = why_not_called(called, self._ae_title)
-            self._admission.refuse(address, "ae_title", reason, proposal.peer.calling_ae_title.strip())
-            proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
+        if self._admission.reject_other_title(self._ae_title, proposal, address, deadlines):
             return None
         proposal.accept(MAX_PDU_LENGTH, deadlines)
         return proposal.peer

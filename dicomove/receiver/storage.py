@@ -22,7 +22,7 @@ from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.placing import CompleteFile, Disposition, FileStore, Placed
+from dicomove.receiver.placing import FULL, CompleteFile, Disposition, FileStore, Placed
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 
@@ -38,8 +38,6 @@ _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
 
 #: This process, or the system, has no more open files: not a reason to refuse an instance, because it passes.
 _TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
-#: The disk, or the user's share of it, is full. Windows has no such shares.
-_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 #: How long an instance waits for open files to become durable, in seconds.
 _LONGEST_WAIT_S: Final = 10.0
 
@@ -202,7 +200,7 @@ class Storage:
         try:
             return self._placed(incoming, written, values, problem)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise
             self._warn("an instance is in quarantine, because its place in the folder cannot be used", error)
             placed = self._placed(incoming, written, values, ("differs", f"{_NO_PLACE} ({error.strerror})"))
