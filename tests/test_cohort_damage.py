@@ -197,6 +197,7 @@ def test_what_is_no_damage(value: str, column: str) -> None:
         ("12", "SOPInstanceUID"),
         ("1,2,840,113619", "StudyInstanceUID"),
         ("NULL", "StudyInstanceUID"),
+        ("1" + "0" * 199, "PatientID"),  # the longest cell that is looked through
     ],
 )
 def test_a_doubt_is_not_damage(value: str, column: str) -> None:

@@ -403,11 +403,13 @@ def test_an_unmatched_row_of_find_lacks_no_uid_that_its_neighbours_got() -> None
 def test_a_patient_of_find_needs_no_birth_date_beside_the_patient_id() -> None:
     """The PACS knows none, and the user asked for other patients by theirs."""
     table = pd.concat([found(PatientID=["7"], PatientBirthDate=[day]) for day in ("19500101", "")], ignore_index=True)
-    queries = find_queries(table.assign(asked_by="PatientName, PatientBirthDate"), partial_keys="refuse")
+    queries = find_queries(table.assign(asked_by="PatientName, PatientBirthDate, PatientSex"), partial_keys="refuse")
     assert [query.blank for query in queries if isinstance(query, Query)] == [(), ()]
     _, fewer = find_queries(table.assign(asked_by="PatientBirthDate, IssuerOfPatientID"))
-    assert isinstance(fewer, Query)
-    assert fewer.blank == ("IssuerOfPatientID",)
+    _, typed = find_queries(table[["PatientID", "PatientBirthDate"]])
+    (by_accession,) = find_queries(found(AccessionNumber=["A1"]).assign(asked_by="PatientName"))
+    blank = [query.blank for query in (fewer, typed, by_accession) if isinstance(query, Query)]
+    assert blank == [("IssuerOfPatientID",), ("PatientBirthDate",), ("PatientName",)]
 
 
 @pytest.mark.parametrize(
@@ -591,6 +593,8 @@ def test_a_table_of_criteria_may_be_broad_and_the_same_table_typed_may_not() -> 
     assert steps(of_series) == [("PATIENT", {}), *expected]
     with pytest.raises(CohortError, match="identifies patients or studies"):
         find_queries(without_marks(criteria))
+    with pytest.raises(CohortError, match="QueryRetrieveLevel"):  # it is never sent as a key
+        find_queries(meant_as_query(pd.DataFrame({"StudyDate": ["20240105"], "QueryRetrieveLevel": ["STUDY"]})))
 
 
 def test_series_of_a_modality_are_asked_for_only_in_studies_that_have_it() -> None:
@@ -634,6 +638,12 @@ def test_a_number_of_several_people_has_a_note() -> None:
     notes = [sum("AccessionNumber is the same in rows of 3 patients" in note for note in one.notes) for one in asked]
     assert notes == [1, 1, 1, 0, 1]
     assert not any(isinstance(one, IdentifierError) or one.notes for one in find_queries(pd.DataFrame(rows).iloc[1:4]))
+    days = [f"195{year}0101" for year in range(6)]
+    people = {"PatientID": [*["7"] * 3, *[""] * 3], "PatientName": [*"abcdef"], "PatientBirthDate": days}
+    of_patients = [str(getattr(query, "notes", "")) for query in find_queries(pd.DataFrame(people))]
+    assert ["PatientID is the same in rows of 3 patients" in said for said in of_patients] == [True] * 3 + [False] * 3
+    told = [found(PatientID=[name], StudyInstanceUID=[f"1.2.{name}"], AccessionNumber=["9999"]) for name in "345"]
+    assert [getattr(query, "notes", None) for query in find_queries(pd.concat(told))] == [()] * 3
     patterns = find_queries(pd.DataFrame(rows | {"AccessionNumber": "99*"}))
     assert not any(isinstance(one, IdentifierError) or "the same in rows" in str(one.notes) for one in patterns)
 

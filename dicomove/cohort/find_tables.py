@@ -212,10 +212,9 @@ def exchanged_labels(cohort: pd.DataFrame, results: pd.DataFrame, positions: Seq
     >>> exchanged_labels(cohort, results, [[0], [1]])[:53]
     '2 rows of the results have other cells than the row o'
     """
-    columns = _columns_in(cohort, results)
+    columns, own, theirs = _shared_cells(cohort, results)
     if not columns or not set(IDENTIFYING_KEYS).isdisjoint(keyword(cohort.columns[place]) for place in columns):
         return None
-    own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
     times = Counter(own)
     others = sum(
         own[found[0]] != cells and times[cells] == 1 for cells, found in zip(theirs, positions, strict=True) if found
@@ -234,8 +233,7 @@ def _is_part(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[l
 
     A part that was numbered anew has labels of other rows, so that each cell counts, and a key has to be among them.
     """
-    columns = _columns_in(cohort, results)
-    own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
+    columns, own, theirs = _shared_cells(cohort, results)
     placed = {place for found in candidates for place in found}
     has_key = any(keyword(cohort.columns[place]) in IDENTIFYING_KEYS for place in columns)
     are_equal = all(own[place] == cells for cells, found in zip(theirs, candidates, strict=True) for place in found)
@@ -250,8 +248,8 @@ def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
         by_label = in_order if own == theirs else [places[label] for label in theirs]
         if _keys(cohort.iloc[by_label], results) == _keys(results, cohort):
             return by_label
-    columns = _columns_in(cohort, results)
-    if len(own) == len(theirs) and columns and _cells(cohort, list(columns)) == _cells(results, [*columns.values()]):
+    columns, cells, their_cells = _shared_cells(cohort, results)
+    if columns and cells == their_cells:
         return in_order
     raise CohortError(_NO_COHORT_ROW)
 
@@ -266,8 +264,7 @@ def _keys(table: pd.DataFrame, other: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def _by_cells(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[list[int]]) -> list[list[int]]:
     """Return the candidates whose cells equal those of the row of the results."""
-    columns = _columns_in(cohort, results)
-    own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
+    _, own, theirs = _shared_cells(cohort, results)
     whole = _cells(cohort, list(range(cohort.shape[1])))
     made = []
     for cells, positions in zip(theirs, candidates, strict=True):
@@ -290,6 +287,14 @@ def _columns_in(cohort: pd.DataFrame, results: pd.DataFrame) -> dict[int, int]:
         if len(found) == 1 and own.count(name) == 1:
             made[position] = found[0]
     return made
+
+
+def _shared_cells(
+    cohort: pd.DataFrame, results: pd.DataFrame
+) -> tuple[dict[int, int], list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Return the positions of the unchanged columns, and their cells in the rows of both tables."""
+    columns = _columns_in(cohort, results)
+    return columns, _cells(cohort, list(columns)), _cells(results, list(columns.values()))
 
 
 def _cells(table: pd.DataFrame, places: Sequence[int]) -> list[tuple[str, ...]]:

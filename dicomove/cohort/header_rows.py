@@ -42,7 +42,7 @@ def header_text(cell: object) -> str:
     return " ".join(text.strip(EDGES).split())
 
 
-def _count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
+def _count_keywords(row: Sequence[object], wanted: Collection[str]) -> int:
     """Return how many cells of a row are known headers."""
     return sum(bool(keyword(text) or text in wanted) for text in map(header_text, row) if text)
 

@@ -6,13 +6,11 @@ key can make a PACS move its whole archive. dicomove sends nothing else from a r
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from dicomove.cohort.damage import damage
@@ -20,7 +18,7 @@ from dicomove.cohort.find_tables import Unmatched, found_rows, unmatched_rows
 from dicomove.cohort.key_values import is_universal, key_text
 from dicomove.cohort.keywords import UNIQUE_KEYS, Level, QueryModel, candidates, keyword_columns
 from dicomove.cohort.tables import check_arguments, check_query, columns_of, index_hint, parse_level, parse_query_model
-from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
+from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_number, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError
 
 _COMPARED_KEYS = ("PatientID", "AccessionNumber")
@@ -200,8 +198,11 @@ def _refuse_unreadable(
 
 
 def _checked(identifier: Identifier, cell: object, name: str) -> Identifier | IdentifierError:
+    """Return the error for a cell that cannot be compared. Accept numbers: the column may be the caller's own."""
+    if is_blank(cell) or is_universal(cell, name) or is_number(cell):
+        return identifier
     try:
-        _check_compared(cell, name)
+        _single_value(cell, name)
     except IdentifierError as error:
         return unreadable(error, identifier.keys[-1][0])
     return identifier
@@ -210,12 +211,6 @@ def _checked(identifier: Identifier, cell: object, name: str) -> Identifier | Id
 def _is_plain(cell: object) -> bool:
     """Whether a cell is certainly readable: the full check would take long for a million rows."""
     return cell is None or (isinstance(cell, str) and len(cell) <= _LONGEST and cell.isascii() and cell.isdigit())
-
-
-def _check_compared(cell: object, name: str) -> None:
-    """Refuse a cell that cannot be compared with the PACS. Accept numbers: the column may be the caller's own."""
-    if not (is_blank(cell) or is_universal(cell, name) or isinstance(cell, numbers.Number | np.bool_)):
-        _single_value(cell, name)
 
 
 def _wanted(model: QueryModel, level: Level | None) -> tuple[str, ...]:

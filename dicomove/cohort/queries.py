@@ -119,14 +119,17 @@ def _shared_numbers(rows: Sequence[Mapping[str, object]], from_pacs: Sequence[bo
         typed = zip(rows, from_pacs, strict=True)
         numbers = [None if given else text_unless_blank(row.get(name)) for row, given in typed]
         times = Counter(numbers)
-        common = [at for at, number in enumerate(numbers) if number and times[number] >= _SEVERAL_PEOPLE]
-        people: defaultdict[str | None, set[str]] = defaultdict(set)
-        for at in common:
+        common = [
+            (at, number)
+            for at, number in enumerate(numbers)
+            if number and times[number] >= _SEVERAL_PEOPLE and not has_wildcard(number)
+        ]
+        people: defaultdict[str, set[str]] = defaultdict(set)
+        for at, number in common:
             if other := _person(rows[at].get(person), person):
-                people[numbers[at]].add(other)
-        for at in common:
-            several = len(people[numbers[at]])
-            if several >= _SEVERAL_PEOPLE and not has_wildcard(numbers[at] or ""):
+                people[number].add(other)
+        for at, number in common:
+            if (several := len(people[number])) >= _SEVERAL_PEOPLE:
                 where = f"{name} is the same in rows of {several} patients"
                 notes[at].append(f"{where}: if it stands for an empty cell, blank the cell")
     return notes

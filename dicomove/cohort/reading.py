@@ -159,7 +159,6 @@ def _from_header(grid: Grid, first: int) -> Grid:
 
 
 def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table, and notes about its cells."""
     names, notes = labels(grid.rows[0], columns)
     if _all_end_with_delimiter(grid, len(names)):
         grid = replace(grid, rows=[row[: len(names)] for row in grid.rows])
@@ -264,9 +263,8 @@ def _damaged(
             problem = grid.problems.get((row + 1, place))
             if problem is None and row not in short:
                 stored = rows[row][place]
-                problem = cell_problem(
-                    written if written in {UNKNOWN_CELL} or SHORT_LINE in written else stored, written, name
-                )
+                is_marked = written == UNKNOWN_CELL or SHORT_LINE in written
+                problem = cell_problem(written if is_marked else stored, written, name)
             if problem:
                 found.append((name not in VRS, row, f"{name or f'column {place + 1}'}: {problem}"))
     return [(row, said) for _, row, said in sorted(found, key=lambda cell: cell[:2])]

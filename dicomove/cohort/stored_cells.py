@@ -226,7 +226,7 @@ def _number_problem(cell: object, written: str, label: str) -> str | None:
     value = cell.value if isinstance(cell, Shown) else cell
     if not is_number(value):
         return damage(written, label) or f"stored as a {type(value).__name__}"
-    if isinstance(value, (int, float)) and abs(value) >= 10**15 and not written.isdigit():
+    if isinstance(value, (int, float)) and abs(value) >= _LARGEST and not written.isdigit():
         return "stored as a number, digits after the 15th are lost"
     # A format with leading zeros shows the number as the user meant it.
     is_formatted = isinstance(cell, Shown) and written != (whole_number(value) or str(value)) and label in IDENTIFIERS

@@ -271,7 +271,7 @@ def listed_headers(headers: Iterable[object]) -> str:
 
 def shown_header(header: object) -> str:
     """Return a header as text for a message."""
-    label = header if isinstance(header, str) else str(header)
+    label = str(header)
     return "'...' (looks like a value)" if _VALUE.search(label) else repr(label)
 
 
