@@ -52,6 +52,7 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 TESTS: Final = {
     "dicomove/cohort/asked_cells": ("cohort_asked_cells",),
     "dicomove/cohort/changes": ("cohort_changes", "run_shared_rows"),
+    "dicomove/cohort/doubts": ("cohort_damage", "cohort_hints", "cohort_queries"),
     "dicomove/cohort/find_tables": ("cohort_find_tables", "verdicts"),
     "dicomove/cohort/header_rows": (
         "cohort_header_rows",

@@ -320,6 +320,7 @@ def test_find_warns_of_them_before_it_asks() -> None:
         ("Brak", "PatientName", r"no ^"),  # a surname
         ("unknown", "PatientName", "empty cell"),
         ("MÃ¼ller^Ã„nne", "PatientName", "UTF-8"),
+        ("Ã\x81lvarez^Ana", "PatientName", "UTF-8"),  # read as Latin-1
         ("ct", "Modality", "capital"),
         ("Computed Tomography", "ModalitiesInStudy", "capital"),
         ("CT/MR", "ModalitiesInStudy", "single code"),
@@ -350,6 +351,7 @@ def test_cells_that_may_explain_an_empty_answer_are_named(value: str, column: st
         ("24CTA2013", "AccessionNumber"),
         ("Doe^Jane", "PatientName"),
         ("doe*", "PatientName"),
+        ("doe?", "PatientName"),
         ("Yamada^Tarou=山田^太郎", "PatientName"),
         ("Müller^Änne", "PatientName"),
         ("Ångström^Å", "PatientName"),
@@ -357,6 +359,8 @@ def test_cells_that_may_explain_an_empty_answer_are_named(value: str, column: st
         ("OPT", "ModalitiesInStudy"),
         ("CHEST", "BodyPartExamined"),
         ("HOSP", "IssuerOfPatientID"),
+        ("M", "PatientSex"),
+        ("F", "PatientSex"),
         ("O", "PatientSex"),
         ("20240105", "StudyDate"),
         ("20240105-", "StudyDate"),
