@@ -26,20 +26,20 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, identifiers_of, path_cells, run_settings
-from dicomove.run.archive_at_destination import ArchiveAtDestination
-from dicomove.run.counting import Counted, Counting
-from dicomove.run.estimates import Known, Sizes, rate_of, windows_needed
-from dicomove.run.inventory import Inventory
+from dicomove.run.attempt.archive_at_destination import ArchiveAtDestination
+from dicomove.run.attempt.counting import Counted, Counting
+from dicomove.run.attempt.inventory import Inventory
+from dicomove.run.attempt.patient_check import check_patient
 from dicomove.run.journal import not_completed
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patient_check import check_patient
-from dicomove.run.patients import compared
-from dicomove.run.planned import PlannedRow, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys, RowResults
 from dicomove.run.settings import RunSettings, chosen_method
-from dicomove.run.tasks import tasks_of
+from dicomove.run.table.estimates import Known, Sizes, rate_of, windows_needed
+from dicomove.run.table.patients import compared
+from dicomove.run.table.planned import PlannedRow, Steps, finished, plan_table, steps_of
+from dicomove.run.table.tasks import tasks_of
 from dicomove.store import JOURNAL_FILE, Journal, read_journal, read_runs
 
 __all__ = ["PLAN_COLUMNS", "plan"]

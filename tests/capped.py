@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
+from dicomove.search.parts.capped import ask_whole
 
 Study = dict[str, str]
 Keys = Mapping[str, str | list[str]]

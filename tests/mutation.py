@@ -54,13 +54,13 @@ TESTS: Final = {
     "dicomove/cohort/changes": ("cohort_changes", "run_shared_rows"),
     "dicomove/cohort/doubts": ("cohort_damage", "cohort_hints", "cohort_queries"),
     "dicomove/cohort/find_tables": ("cohort_find_tables", "verdicts"),
-    "dicomove/cohort/header_rows": (
+    "dicomove/cohort/files/header_rows": (
         "cohort_header_rows",
         "cohort_other_lines",
         "cohort_reading",
         "cohort_spreadsheets",
     ),
-    "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
+    "dicomove/cohort/files/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/search/answers": ("cohort_queries", "search_answers"),
     "dicomove/search/": ("search_*", "find_spans"),
     "dicomove/cohort/": ("cohort_[!hrs]*",),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dicomove.receiver.commit import PendingFile
-from dicomove.receiver.open_file import FollowingDigest, OpenFile
+from dicomove.receiver.own_process.commit import PendingFile
+from dicomove.receiver.own_process.open_file import FollowingDigest, OpenFile
 from dicomove.store.instances import InstanceRecord
 
 

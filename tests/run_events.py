@@ -11,7 +11,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import Counts, Evidence, judge
 from dicomove.receiver import ReceivedRow
-from dicomove.run.attempt import AttemptEnd, Moved
+from dicomove.run.attempt.ends import AttemptEnd, Moved
 from dicomove.run.messages import AttemptEnded, Begin, Instruction, Look, RunEvent, Show, Wait, Write, Written
 from dicomove.run.options import Options
 from dicomove.run.requests import Task

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dicomove.cohort import find_queries, read_cohort
-from dicomove.cohort.header_rows import choose_sheet, header_text
-from dicomove.cohort.stored_cells import Shown
+from dicomove.cohort.files.header_rows import choose_sheet, header_text
+from dicomove.cohort.files.stored_cells import Shown
 from dicomove.errors import CohortError, CohortWarning, IdentifierError
 
 ROW = {"PatientID": "000123", "AccessionNumber": "A1"}

@@ -16,7 +16,7 @@ from openpyxl.cell.text import InlineFont
 from openpyxl.worksheet.formula import ArrayFormula
 
 from dicomove.cohort import find_queries, read_cohort
-from dicomove.cohort.stored_cells import shown
+from dicomove.cohort.files.stored_cells import shown
 from dicomove.cohort.values import EDGES
 from dicomove.errors import CohortError, CohortWarning, IdentifierError
 from tests.spreadsheets import ODS, ods, ods_cell, read, with_results, xls, xlsx

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from dicomove.cohort.stored_cells import Cells, Grid, Range, Shown, cell_problem, cell_text, shown
+from dicomove.cohort.files.stored_cells import Cells, Grid, Range, Shown, cell_problem, cell_text, shown
 
 #: As Excel and LibreOffice show them; #### where that is not certain.
 FORMATS = [

@@ -21,7 +21,7 @@ from dicomove.cli import main
 from dicomove.errors import AddressError, CohortWarning, InterruptedWarning, VerificationWarning
 from dicomove.events import Event, RowFinished
 from dicomove.outcome import Evidence
-from dicomove.run.archive_at_destination import _may_grow
+from dicomove.run.attempt.archive_at_destination import _may_grow
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, FindFault, Request

@@ -127,7 +127,7 @@ import sys
 from pathlib import Path
 from dicomove.receiver.paths import DEFAULT
 from dicomove.receiver.placing import FileStore
-from dicomove.receiver.recovery import recover
+from dicomove.receiver.own_process.recovery import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files = FileStore(folder)

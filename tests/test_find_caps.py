@@ -17,8 +17,8 @@ from pydicom import Dataset, dcmread
 
 import dicomove as dm
 from dicomove.dimse import FindResult
-from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
+from dicomove.search.parts.capped import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.synthetic import synthetic_instances

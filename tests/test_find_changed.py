@@ -12,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 import dicomove as dm
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.faults.base import FindFault, Refuse, Request
 from dicomove.testing.rehearsal import RunningPacs

@@ -22,8 +22,8 @@ import dicomove as dm
 from dicomove.dimse import FindResult, FindScu
 from dicomove.events import Event, RowFinished
 from dicomove.search.c_find import Asker, Stop
-from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
+from dicomove.search.parts.capped import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import FindFault, Request, Response
 from tests import capped, receiving

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dicomove.search.limits import FEW, KnownLimits, limit, may_be_cut
-from dicomove.search.spans import DAY, Moment, Span, in_order, moment, span_of
+from dicomove.search.parts.spans import DAY, Moment, Span, in_order, moment, span_of
 
 MONDAY = dt.date(2024, 5, 6).toordinal()
 LONG_AGO = dt.date(1850, 1, 1).toordinal()

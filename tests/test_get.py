@@ -23,9 +23,9 @@ from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, MOST_CONTE
 from dicomove.events import CompletedEvent, Event, SubOperationEvent
 from dicomove.receiver.api import Get, RowId
 from dicomove.receiver.lines import read_request, request_line
+from dicomove.run.attempt.moves import AttemptMoves
+from dicomove.run.attempt.narrowing import combined
 from dicomove.run.channel import LocalChannel
-from dicomove.run.moves import AttemptMoves
-from dicomove.run.narrowing import combined
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.testing import RehearsalPacs, Synthetic, faults

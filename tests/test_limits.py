@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.run.estimates import Sizes
+from dicomove.run.table.estimates import Sizes
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import receiving
 

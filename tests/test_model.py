@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, precondition, rule
 
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault

@@ -9,7 +9,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted
-from dicomove.run.cells import RowCells, slowest
+from dicomove.run.table.cells import RowCells, slowest
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.words import SLOW
 from tests import receiving, servers

@@ -17,9 +17,9 @@ import dicomove as dm
 from dicomove.cohort import move_identifiers
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.plan import PLAN_COLUMNS, _check_patients
-from dicomove.run.inventory import Inventory
+from dicomove.run.attempt.inventory import Inventory
 from dicomove.run.options import Method
-from dicomove.run.planned import steps_of
+from dicomove.run.table.planned import steps_of
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive
 from dicomove.testing.associations import Listener

@@ -22,9 +22,9 @@ from dicomove.outcome.advice import remarks_on_refusals
 from dicomove.receiver import AskedRow, Limits, RowId, pacs_entry
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.lines import Progress
+from dicomove.receiver.own_process.server import MAX_PDU_LENGTH
 from dicomove.receiver.pacs_entry import addresses
 from dicomove.receiver.rows import RowsInFlight
-from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
 from tests.attacked import (

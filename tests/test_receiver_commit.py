@@ -14,9 +14,9 @@ import pytest
 
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.api import RowId
-from dicomove.receiver.commit import Committer
-from dicomove.receiver.open_file import FollowingDigest
-from dicomove.receiver.tallies import RowTallies, RowTally
+from dicomove.receiver.own_process.commit import Committer
+from dicomove.receiver.own_process.open_file import FollowingDigest
+from dicomove.receiver.own_process.tallies import RowTallies, RowTally
 from dicomove.store.instances import InstanceIndex
 from tests import placing
 

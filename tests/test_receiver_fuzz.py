@@ -51,7 +51,7 @@ from dicomove.dimse.messages import (
 from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.errors import InvalidResponse
 from dicomove.receiver import AskedRow, Limits, RowId
-from dicomove.receiver.storage import SUCCESS
+from dicomove.receiver.own_process.storage import SUCCESS
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing

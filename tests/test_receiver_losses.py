@@ -12,9 +12,10 @@ import pytest
 import dicomove as dm
 from dicomove.errors import ReceiverError, ReceiverWarning
 from dicomove.files import file_sha256
-from dicomove.receiver import AskedRow, Durability, RowId, commit
-from dicomove.receiver.commit import Committer, PendingFile
-from dicomove.receiver.open_file import FollowingDigest
+from dicomove.receiver import AskedRow, Durability, RowId
+from dicomove.receiver.own_process import commit
+from dicomove.receiver.own_process.commit import Committer, PendingFile
+from dicomove.receiver.own_process.open_file import FollowingDigest
 from dicomove.store.instances import InstanceIndex
 from dicomove.testing import Synthetic
 from tests import receiving

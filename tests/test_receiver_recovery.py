@@ -18,7 +18,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 import dicomove as dm
 from dicomove.processes import Process
-from dicomove.receiver import process, recovery
+from dicomove.receiver import process
+from dicomove.receiver.own_process import recovery
 from dicomove.receiver.paths import DEFAULT
 from dicomove.receiver.placing import FileStore
 from dicomove.store.instances import InstanceIndex
@@ -159,7 +160,7 @@ import resource, sys
 from pathlib import Path
 from dicomove.receiver.paths import DEFAULT
 from dicomove.receiver.placing import FileStore
-from dicomove.receiver.recovery import recover
+from dicomove.receiver.own_process.recovery import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files, index = FileStore(folder), InstanceIndex(folder)

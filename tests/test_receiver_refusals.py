@@ -21,7 +21,7 @@ import dicomove as dm
 from dicomove.dimse.pdu import ASSOCIATE_AC
 from dicomove.receiver import Limits
 from dicomove.receiver.admission import Admission, network
-from dicomove.receiver.server import StorageServer
+from dicomove.receiver.own_process.server import StorageServer
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.raw import pdus
 from dicomove.tls import TLS, server_side
@@ -151,10 +151,10 @@ import sys
 
 class Defect:
     def find_spec(self, name, path=None, target=None):
-        if name == "dicomove.receiver.server" and "dicomove.receiver.scp" in sys.modules:
+        if name == "dicomove.receiver.own_process.server" and "dicomove.receiver.own_process.scp" in sys.modules:
             def run(self):
                 raise ZeroDivisionError("a defect")
-            sys.modules["dicomove.receiver.scp"].StorageScp.run = run
+            sys.modules["dicomove.receiver.own_process.scp"].StorageScp.run = run
         return None
 
 sys.meta_path.insert(0, Defect())

@@ -18,8 +18,8 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, JPEGBaseline8Bit, RLELossless
 from pydicom.valuerep import PersonName
 
-from dicomove.receiver.scan import DataSetScanner, text
-from dicomove.receiver.transfer_syntax_check import contradiction
+from dicomove.receiver.own_process.scan import DataSetScanner, text
+from dicomove.receiver.own_process.transfer_syntax_check import contradiction
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, RLE, PRIVATE = "1.2.840.10008.1.2.1.99", str(RLELossless), "1.2.3.4.5"
@@ -375,7 +375,7 @@ def test_a_deflated_data_set_is_read_to_its_end(cut: int) -> None:
 
 
 def test_a_bomb_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dicomove.receiver.scan._INFLATED", 1 << 20)
+    monkeypatch.setattr("dicomove.receiver.own_process.scan._INFLATED", 1 << 20)
     content = FIRST + LAST + long(PIXELS, b"OW", 1 << 26, bytes(1 << 26))
     assert scan(deflate(content)[:-20], DEFLATED, [1000]).problem() is None
     assert scan(deflate(FIRST + LAST), DEFLATED).problem() is None

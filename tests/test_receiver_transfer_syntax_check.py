@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from dicomove.dimse.data_sets import data_set_offset
-from dicomove.receiver.transfer_syntax_check import HEAD_BYTES, Content, contradiction, without_pixel_data
+from dicomove.receiver.own_process.transfer_syntax_check import HEAD_BYTES, Content, contradiction, without_pixel_data
 
 REAL = Path(pydicom.data.__file__).parent / "test_files"
 IMPLICIT = b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100"

@@ -16,13 +16,13 @@ import dicomove as dm
 from dicomove.errors import AssociationError, ReceiverWarning
 from dicomove.receiver import AskedRow, LocalRow, RowId
 from dicomove.receiver.admission import Admission
-from dicomove.receiver.commit import Committer
+from dicomove.receiver.own_process.commit import Committer
+from dicomove.receiver.own_process.server import StorageServer
+from dicomove.receiver.own_process.storage import Storage
+from dicomove.receiver.own_process.tallies import RowTallies
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import CompleteFile, FileStore, Placed
-from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Limits
-from dicomove.receiver.storage import Storage
-from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex
 from dicomove.testing.associations import storing
 from dicomove.testing.raw import pdus

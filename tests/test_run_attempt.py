@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dicomove.run.attempt import (
+from dicomove.run.attempt.ends import (
     AttemptEnd,
     Contradicted,
     Lost,
@@ -18,7 +18,7 @@ from dicomove.run.attempt import (
     number_brought,
     row_after,
 )
-from dicomove.run.narrowing import combined
+from dicomove.run.attempt.narrowing import combined
 from tests.run_events import BUSY, COMPLETE, UNABLE, moved, result
 
 #: Two C-MOVEs of a row whose series are moved side by side.

@@ -8,7 +8,7 @@ import pytest
 
 from dicomove import events
 from dicomove.cohort import Identifier
-from dicomove.run.attempt import SeriesListed
+from dicomove.run.attempt.ends import SeriesListed
 from dicomove.run.messages import Arrived, AttemptEnded, Moving
 from dicomove.run.requests import Task
 from tests.run_events import COMPLETE, REJECTED, RunDriver, moved, task

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from pydicom import uid
 
-from dicomove.run.estimates import USUAL, Estimate, Size, Sizes, estimate, modality_of, rate_of, windows_needed
 from dicomove.run.pacing import Hours
+from dicomove.run.table.estimates import USUAL, Estimate, Size, Sizes, estimate, modality_of, rate_of, windows_needed
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 NIGHT = Hours.parse("20:00-06:00 UTC")

@@ -16,7 +16,7 @@ from pydicom import Dataset
 import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.outcome import Counts, Evidence
-from dicomove.run.inventory import Inventory
+from dicomove.run.attempt.inventory import Inventory
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, FindFault, Request

@@ -10,7 +10,7 @@ import pytest
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.run.narrowing import asks, cannot_move, coarser, combined, in_series, is_refused, side_by_side
+from dicomove.run.attempt.narrowing import asks, cannot_move, coarser, combined, in_series, is_refused, side_by_side
 from tests.run_events import SUCCESS, UNABLE, UNKNOWN_DESTINATION, result
 
 MISSING = {"1.1": "S1", "1.2": "S1", "2.1": "S2"}

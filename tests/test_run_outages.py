@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 import pytest
 from hypothesis import given, strategies as st
 
-from dicomove.run.attempt import row_after
+from dicomove.run.attempt.ends import row_after
 from dicomove.run.outages import Outages
 from dicomove.run.pacing import Retry
 from dicomove.run.pacing.breaker import Breaker

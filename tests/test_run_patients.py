@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dicomove.cohort import Identifier
-from dicomove.run.patients import (
+from dicomove.run.table.patients import (
     compared,
     contradicted,
     doubtful_keys,

@@ -12,7 +12,7 @@ from dicomove.events import Arriving, RowFinished
 from dicomove.outcome import ALTOGETHER, Unverified
 from dicomove.receiver import LostFile, OtherPatient, ReceivedRow
 from dicomove.results import Row
-from dicomove.run.attempt import AttemptEnd, Lost, Moved, OnDisk, row_after
+from dicomove.run.attempt.ends import AttemptEnd, Lost, Moved, OnDisk, row_after
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
 from tests.run_events import BUSY, COMPLETE, MIDNIGHT, identifier, moved, result, task

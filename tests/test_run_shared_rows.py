@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dicomove.cohort import Identifier, with_digests
-from dicomove.run.shared_rows import by_patient
+from dicomove.run.table.shared_rows import by_patient
 
 STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
 SERIES = Identifier("SERIES", "StudyRoot", (*STUDY.keys, ("SeriesInstanceUID", "1.2.1")))

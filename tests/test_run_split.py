@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dicomove import events
-from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
+from dicomove.run.attempt.ends import Lost, Moved, NoReceiver, SeriesListed
+from dicomove.run.attempt.questions import Asked
 from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, Wait, WaitedEnough, Write
 from dicomove.run.pacing import Retry
-from dicomove.run.questions import Asked
 from dicomove.run.requests import Task
 from dicomove.run.split import Split, falls_short, is_worth_splitting, missing_parts
 from tests.run_events import LOST, MIDNIGHT, UNABLE, UNREACHABLE, RunDriver, again, moved, only, result, task

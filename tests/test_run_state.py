@@ -13,7 +13,9 @@ from dicomove import events
 from dicomove.outcome import Unverified
 from dicomove.receiver import ReceivedRow
 from dicomove.results import Row, not_durable
-from dicomove.run.attempt import Lost, Moved, NoReceiver, OnDisk
+from dicomove.run.attempt.ends import Lost, Moved, NoReceiver, OnDisk
+from dicomove.run.attempt.narrowing import cannot_move
+from dicomove.run.attempt.questions import Asked
 from dicomove.run.messages import (
     Arrived,
     AttemptEnded,
@@ -34,9 +36,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.narrowing import cannot_move
 from dicomove.run.pacing import Retry
-from dicomove.run.questions import Asked
 from dicomove.run.requests import Task
 from dicomove.words import ADVICE
 from tests.run_events import (

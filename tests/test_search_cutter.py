@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dicomove.search.cutter import Cutter, _Hours
-from dicomove.search.spans import DAY, HOUR, Moment, Span
+from dicomove.search.parts.cutter import Cutter, _Hours
+from dicomove.search.parts.spans import DAY, HOUR, Moment, Span
 
 TODAY = dt.date(2026, 11, 25)
 #: A Monday.

@@ -21,13 +21,13 @@ from pydicom import Dataset
 import dicomove as dm
 from dicomove.cohort import Identifier
 from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
-from dicomove.run.attempt import Moved, Parts, row_after
+from dicomove.run.attempt.ends import Moved, Parts, row_after
+from dicomove.run.attempt.narrowing import in_series
+from dicomove.run.attempt.worker import MoveWorker
 from dicomove.run.channel import LocalChannel
-from dicomove.run.narrowing import in_series
 from dicomove.run.options import Method
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
-from dicomove.run.worker import MoveWorker
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Refuse, Request

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomove.receiver.open_file import OpenFile
+from dicomove.receiver.own_process.open_file import OpenFile
 
 OTHER_SYSTEM = Path(__file__).with_name("other_system")
 ROOT = Path(__file__).parents[1]

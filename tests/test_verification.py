@@ -17,7 +17,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
-from dicomove.run.questions import Asked, Asking
+from dicomove.run.attempt.questions import Asked, Asking
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.associations import FolderScp, Listener
 from dicomove.testing.faults.base import Fault, Request

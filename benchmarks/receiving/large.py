@@ -26,7 +26,7 @@ from benchmarks.receiving.datasets import digests
 from benchmarks.receiving.workloads import KIB, MIB, multi_frame
 from dicomove.dimse.data_sets import encode
 from dicomove.dimse.messages import C_STORE_RQ, Command, decode_command
-from dicomove.receiver.server import MAX_PDU_LENGTH
+from dicomove.receiver.own_process.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 
 _FRAME = 512 * KIB

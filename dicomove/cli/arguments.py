@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys
 from dicomove.errors import AddressError
 from dicomove.profiles import FILE_NAME, names
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.run.options import Method, Nearline
 from dicomove.search import Matches
 

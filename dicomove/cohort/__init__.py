@@ -2,12 +2,7 @@
 
 Tables in::
 
-    reading           `read_cohort`: a table with every identifier unchanged
-    text_files        the rows of a text file: encoding, delimiter, lines above
-    spreadsheets      the sheets of .xlsx, .xlsb, .xls and .ods
-    parquet_files     the rows of a Parquet file, or of a folder of them
-    header_rows       the row with the headers, what they mean, and lines below it that are not rows
-    stored_cells      the rows of a file as they are stored, and their cells as text
+    files/            `read_cohort`: reads files with every identifier unchanged
     damage            cells that do not hold what a person saw or meant                                   (pure)
     doubts            values that may be wrong, and may be right: only hints                              (pure)
 
@@ -43,6 +38,8 @@ from dicomove.cohort.changes import (
 )
 from dicomove.cohort.damage import damage
 from dicomove.cohort.doubts import doubt
+from dicomove.cohort.files.reading import read_cohort
+from dicomove.cohort.files.text_files import decode
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, exchanged_labels, found_rows, positions_in
 from dicomove.cohort.hints import (
     on_coarser_rows,
@@ -91,7 +88,6 @@ from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import contradictions, different, matches, only_difference
 from dicomove.cohort.queries import PartialKeys, find_queries
 from dicomove.cohort.query_steps import Broad, Query, Step
-from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import (
     check_query,
     check_table,
@@ -103,7 +99,6 @@ from dicomove.cohort.tables import (
     with_own_columns,
     without_marks,
 )
-from dicomove.cohort.text_files import decode
 from dicomove.cohort.unknown_headers import overlooked_series
 from dicomove.cohort.values import (
     EDGES,

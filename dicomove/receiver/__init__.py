@@ -11,29 +11,20 @@ In the caller's process::
     get_scu                 `GetScu`: asks the process for a C-GET
     process                 starts the receiver's process, asks it, ends it
     supervision             starts the process when folder and port are free, and again when it died
-    api                     the requests to the process, and its answers
+
+In both::
+
+    api                     the requests to the receiver's process, and its answers
     lines                   the lines of JSON between the two processes: reads and writes them
+    admission               ``allow=``: which peers may connect; the others get C-ECHO only
+    paths                   ``path=``: the template, and safe names
+    own_paths               whether the receiver may have given a path to a file      (pure)
+    placing                 ``existing=``: final names, duplicates, quarantine; ``min_free=``: the free space
 
 In the receiver's process::
 
     main                    the main loop: reads requests, reports progress
-    api_in_receiver         answers the requests of `api`
-    server                  the port: accepts connections, within the limits
-    admission               ``allow=``: which peers may connect; the others get C-ECHO only
-    scp                     one association: C-STORE and C-ECHO
-    get_in_receiver         C-GET: the PACS sends on the association of the request
-    incoming                one instance while it comes: temporary file, and values of its data set
-    open_file               a file that one thread writes while another one reads and hashes it
-    scan                    finds the UIDs in the bytes of a data set
-    transfer_syntax_check   whether a data set contradicts its transfer syntax, or lacks its pixel data    (pure)
-    storage                 decides where an instance goes: folder or quarantine, and the Status
-    tallies                 counts the arrivals of each row
-    placing                 ``existing=``: final names, duplicates, quarantine; ``min_free=``: the free space
-    own_paths               whether the receiver may have given a path to a file      (pure)
-    recovery                after a kill or a power cut: records complete files, and puts spoilt ones aside
-    stored_file             reads a file of the folder again: its keys, its hash, and whether it is whole
-    paths                   ``path=``: the template, and safe names
-    commit                  makes files durable, and writes them to the folder's index
+    own_process/            all that `main` starts: from the port to the files and their index
 """
 
 from dicomove.receiver.api import Durability, LostFile, OtherPatient, ReceivedRow, RowId

@@ -29,9 +29,6 @@ from dicomove.receiver.api import (
     Request,
     RowId,
 )
-from dicomove.receiver.api_in_receiver import Api
-from dicomove.receiver.commit import Committer
-from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
     Alive,
     Answered,
@@ -44,13 +41,16 @@ from dicomove.receiver.lines import (
     Ready,
     read_request,
 )
+from dicomove.receiver.own_process.answers import Api
+from dicomove.receiver.own_process.c_get import Getter
+from dicomove.receiver.own_process.commit import Committer
+from dicomove.receiver.own_process.recovery import recover
+from dicomove.receiver.own_process.server import StorageServer
+from dicomove.receiver.own_process.storage import Storage
+from dicomove.receiver.own_process.tallies import RowTallies
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.placing import FileStore
-from dicomove.receiver.recovery import recover
-from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.storage import Storage
-from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex
 from dicomove.store.ownership import Ownership, owned
 from dicomove.tls import server_side

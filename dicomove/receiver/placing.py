@@ -19,8 +19,8 @@ from tempfile import TemporaryFile
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
+from dicomove.receiver.own_process.stored_file import is_regular, is_whole
 from dicomove.receiver.paths import with_checksum
-from dicomove.receiver.stored_file import is_regular, is_whole
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: The possible ends of an instance. ``refused`` ones were not stored.

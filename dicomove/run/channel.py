@@ -21,11 +21,11 @@ from typing import Any, Final, Self, TypeVar
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import LocalRow, ReceivedRow, RowAtReceiver
-from dicomove.run.attempt import Lost
+from dicomove.run.attempt.ends import Lost
+from dicomove.run.attempt.worker import MoveWorker
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
-from dicomove.run.worker import MoveWorker
 
 _NO_CHANNEL: Final = "the worker could not reach the run, and sent nothing"
 _GONE: Final = object()

@@ -23,14 +23,14 @@ from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import as_compared, was_compared
 from dicomove.receiver import Durability, Receiver
 from dicomove.results import Row, not_durable, resumed, without_lost_files
-from dicomove.run.cells import RowCells
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.run.messages import Write, Written
 from dicomove.run.options import Options
-from dicomove.run.patients import Named
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
 from dicomove.run.settings import RunSettings, destinations_as_text
+from dicomove.run.table.cells import RowCells
+from dicomove.run.table.patients import Named
 from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
 
 #: Rows that end within so many seconds are made durable together.

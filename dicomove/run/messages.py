@@ -9,8 +9,8 @@ from datetime import datetime
 from dicomove import events
 from dicomove.receiver import OtherPatient
 from dicomove.results import Row
-from dicomove.run.attempt import AttemptEnd, SeriesListed
-from dicomove.run.questions import Asked
+from dicomove.run.attempt.ends import AttemptEnd, SeriesListed
+from dicomove.run.attempt.questions import Asked
 from dicomove.run.requests import Task
 from dicomove.store import AttemptRecord
 

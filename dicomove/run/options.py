@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, TypeVar, get_args
 
 from dicomove.errors import check_word
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.pacing.retry import OnFailure
 

@@ -25,13 +25,13 @@ from typing import Any, Final
 from dicomove.errors import ReceiverError
 from dicomove.interpreter import changed
 from dicomove.receiver import RowAtReceiver
-from dicomove.run.attempt import Lost, Moved
+from dicomove.run.attempt.ends import Lost, Moved
+from dicomove.run.attempt.worker import MoveWorker
 from dicomove.run.channel import Call, Channel, LocalChannel, Question, never_ran
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.options import Distributed
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
-from dicomove.run.worker import MoveWorker
 
 #: How long an idle worker keeps its association, in seconds.
 _REST_S: Final = 10.0

@@ -32,9 +32,7 @@ from dicomove.errors import (
 from dicomove.interpreter import in_bulk, short_switch_interval
 from dicomove.notebook import Display
 from dicomove.results import result_table
-from dicomove.run.cells import path_cells
-from dicomove.run.counting import Counting
-from dicomove.run.estimates import Sizes
+from dicomove.run.attempt.counting import Counting
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report, Written
 from dicomove.run.options import Options
@@ -45,9 +43,11 @@ from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.settings import RunSettings, chosen_method
-from dicomove.run.shared_rows import by_patient
 from dicomove.run.state import RunState
-from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
+from dicomove.run.table.cells import path_cells
+from dicomove.run.table.estimates import Sizes
+from dicomove.run.table.shared_rows import by_patient
+from dicomove.run.table.tasks import as_planned, in_order, tasks_of, within_limits
 from dicomove.store import Journal, Key, RowRecord, read_sizes
 
 

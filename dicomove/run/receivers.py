@@ -10,7 +10,7 @@ from dicomove.cohort import Identifier
 from dicomove.errors import ReceiverError
 from dicomove.interpreter import changed
 from dicomove.receiver import AskedRow, Receiver, RowId
-from dicomove.run.attempt import AttemptEnd, NoReceiver, SeriesListed
+from dicomove.run.attempt.ends import AttemptEnd, NoReceiver, SeriesListed
 from dicomove.run.requests import Task
 from dicomove.run.settings import RunSettings
 from dicomove.store import read_studies

@@ -10,9 +10,9 @@ from typing import Literal
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.results import Row, row_of
-from dicomove.run.attempt import Depth, Moved, Part, Parts, number_sent
-from dicomove.run.patients import Named
-from dicomove.run.questions import ALL, Listed, Question
+from dicomove.run.attempt.ends import Depth, Moved, Part, Parts, number_sent
+from dicomove.run.attempt.questions import ALL, Listed, Question
+from dicomove.run.table.patients import Named
 from dicomove.store import AttemptRecord, Key
 
 

@@ -10,8 +10,8 @@ from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRet
 from dicomove.outcome import NOT_COMPARED, UNLIKE, surplus
 from dicomove.receiver import LostFile, OtherPatient
 from dicomove.results import Row, after, not_durable, not_sent, without_answer, without_lost_files
-from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
-from dicomove.run.reconciliation import discrepancies, look_again, missing_file, of_other_patients, uncounted
+from dicomove.run.attempt.ends import AttemptEnd, Moved, OnDisk, row_after
+from dicomove.run.attempt.reconciliation import discrepancies, look_again, missing_file, of_other_patients, uncounted
 from dicomove.run.requests import Task
 
 #: The level and the unique keys of rows.

@@ -19,8 +19,8 @@ from dicomove.errors import AddressError, AssociationError, ReceiverError, Statu
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.pacs import Pacs
-from dicomove.run.archive_at_destination import held_at_end
-from dicomove.run.attempt import Unidentified
+from dicomove.run.attempt.archive_at_destination import held_at_end
+from dicomove.run.attempt.ends import Unidentified
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import (
     Arrived,

@@ -13,7 +13,7 @@ from typing import Final
 
 from dicomove.dimse import MoveResult
 from dicomove.results import Row
-from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
+from dicomove.run.attempt.ends import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.messages import Begin, End, Probe
 from dicomove.run.options import Options
 from dicomove.run.outages import Hold, Outages, is_unreachable

@@ -12,7 +12,7 @@ from dicomove.destination import Destination
 from dicomove.errors import AddressError
 from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import AskedRow, LocalRow, Receiver, RowId
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.run.options import Method, Options
 from dicomove.run.requests import Task
 from dicomove.store import Key

@@ -22,9 +22,19 @@ from typing import Final
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed, number_sent_by
-from dicomove.run.narrowing import asks, count_of_all, in_series, is_refused, side_by_side
-from dicomove.run.questions import Listed
+from dicomove.run.attempt.ends import (
+    AttemptEnd,
+    Depth,
+    Lost,
+    Moved,
+    NoReceiver,
+    Part,
+    Parts,
+    SeriesListed,
+    number_sent_by,
+)
+from dicomove.run.attempt.narrowing import asks, count_of_all, in_series, is_refused, side_by_side
+from dicomove.run.attempt.questions import Listed
 from dicomove.run.requests import Task
 
 #: The fewest instances of a study for which separate requests are faster than one.

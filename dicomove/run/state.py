@@ -16,7 +16,7 @@ from dicomove import events
 from dicomove.cohort import Identifier
 from dicomove.interpreter import changed
 from dicomove.results import Row, never_reached
-from dicomove.run.attempt import (
+from dicomove.run.attempt.ends import (
     AttemptEnd,
     Contradicted,
     Depth,
@@ -31,6 +31,8 @@ from dicomove.run.attempt import (
     number_sent_by,
     row_after,
 )
+from dicomove.run.attempt.narrowing import MethodChoice
+from dicomove.run.attempt.questions import ALL, Asking
 from dicomove.run.messages import (
     Arrived,
     AttemptEnded,
@@ -53,10 +55,8 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.narrowing import MethodChoice
 from dicomove.run.options import Method
 from dicomove.run.outages import Hold
-from dicomove.run.questions import ALL, Asking
 from dicomove.run.receivers import Receivers
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults

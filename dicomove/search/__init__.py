@@ -13,14 +13,8 @@ One `find`, from its table to its C-FINDs::
 
 A complete answer from a PACS that limits its answers::
 
-    capped           tests whether an answer is complete, and otherwise splits the search
-    hidden_matches   the C-FINDs of one search; detects answers that hide too many matches
+    parts/           splits a search into parts, and verifies that none lacks a match
     limits           the limits of a PACS, as far as a run has learnt them     (pure)
-    by_date          splits a search by date and time, unless the PACS ignores dates
-    cutter           chooses spans that fit into one answer each               (pure)
-    spans            the spans of days and minutes into which it is split      (pure)
-    by_text          splits a search by the characters of PatientID and AccessionNumber
-    by_number        the series of a study, the instances of a series, by modality and number
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from dicomove.cohort import criterion, doubt, is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError, check_word
 from dicomove.outcome import sentences
 from dicomove.search.answers import several_patients
+from dicomove.search.parts.spans import moment
 from dicomove.search.row import Answer
-from dicomove.search.spans import moment
 from dicomove.words import ADVICE
 
 #: The policies of ``matches=``.

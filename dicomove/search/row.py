@@ -42,8 +42,8 @@ from dicomove.search.answers import (
     why_not,
 )
 from dicomove.search.c_find import Asker
-from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
+from dicomove.search.parts.capped import ask_whole
 
 Match = dict[str, str]
 _Pair = tuple[str, str]

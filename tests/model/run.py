@@ -24,7 +24,7 @@ from dicomove.events import Event
 from dicomove.move import RESULT_COLUMNS
 from dicomove.outcome import ALTOGETHER, difference, spelling, stripped
 from dicomove.run import rows, run, state
-from dicomove.run.inventory import Verify
+from dicomove.run.attempt.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
 from tests.model.table import NOTHING, Asked, Row, asked, is_hopeless
 from tests.model.words import HARMLESS, MOST_UNANSWERED, NUMBER_KEYS, STORE, reaches_everyone
