@@ -36,10 +36,11 @@ def receiver_of_ours(folder: Path, **options: Any) -> dm.Receiver:
 
 
 def kill(receiver: dm.Receiver) -> None:
-    """Kill its process, and wait for the next one."""
+    """Kill its process, and wait for the next one and for the warning, which comes a moment later."""
     dead = receiver.pid
-    os.kill(dead, signal.SIGKILL)
-    servers.wait_until(lambda: receiver.pid != dead, 10)
+    with pytest.warns(dm.errors.ReceiverWarning) as told:  # noqa: PT031 (the wait is for the warning)
+        os.kill(dead, signal.SIGKILL)
+        servers.wait_until(lambda: receiver.pid != dead and bool(told.list), 10)
 
 
 def killing(receiver: dm.Receiver, kind: type[Event], number: int) -> Callable[[Event], None]:
@@ -125,8 +126,7 @@ def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
 
 def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
-        with pytest.warns(dm.errors.ReceiverWarning):
-            kill(receiver)
+        kill(receiver)
         result = receiving.move(ROWS, pacs, receiver)
         assert result["outcome"].tolist() == ["complete"] * 4
         assert_right(result, receiver)
@@ -138,8 +138,7 @@ def test_partial_files_are_removed_after_a_restart(tmp_path: Path) -> None:
             sending = threading.Thread(target=_send_big, args=(slow,))
             sending.start()
             servers.wait_until(lambda: bool(receiving.partial(tmp_path)), 10)
-            with pytest.warns(dm.errors.ReceiverWarning):
-                kill(receiver)
+            kill(receiver)
             sending.join(20)
         assert receiving.partial(tmp_path) == []
         assert receiving.files(tmp_path) == {}
@@ -151,8 +150,7 @@ def test_a_file_that_is_not_an_image_does_not_matter(tmp_path: Path) -> None:
     """The new process looks over the folder before it listens, and says in the log what it does not record."""
     (tmp_path / "notes.txt").write_text("the ward's own list")
     with receiver_of_ours(tmp_path, accept="any") as receiver:
-        with pytest.warns(dm.errors.ReceiverWarning):
-            kill(receiver)
+        kill(receiver)
         assert receiving.send(receiver, receiving.instance()) == [0]
         assert len(receiver.manifest()) == 1
     assert (tmp_path / "notes.txt").read_text() == "the ward's own list"
@@ -245,9 +243,8 @@ def test_a_process_that_goes_on_in_time_is_not_lost(tmp_path: Path) -> None:
 
 def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
-        with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
-            for _ in range(4):
-                kill(receiver)
+        for _ in range(4):
+            kill(receiver)
         os.kill(receiver.pid, signal.SIGKILL)
         began = time.monotonic()
         result = receiving.move(ROWS, pacs, receiver, concurrency=2)
@@ -267,9 +264,8 @@ def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) 
         receiver_of_ours(tmp_path) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
     ):
-        with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
-            for _ in range(4):
-                kill(receiver)
+        for _ in range(4):
+            kill(receiver)
         result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, SubOperationEvent, 15))
         # It came, but nobody is left who knows whether it is recorded.
         assert result["outcome"].iloc[0] == "partial"
