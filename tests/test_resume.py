@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import dicomove as dm
 from dicomove.events import Event, RowStarted, RunStarted
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Abort, Fault, FindFault, Refuse, Request
 from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -285,9 +285,71 @@ def test_what_was_not_counted_is_counted_before_it_is_taken_over(scene: Scene) -
     first, _ = scene.move(COHORT[:2], verify="arrivals")
     assert first["expected"].isna().all()
     assert receiving.outcomes(scene.move(COHORT[:2], verify="arrivals")[0]) == ["resumed"] * 2
-    counted, _ = scene.move(COHORT[:2])
-    assert counted[["outcome", "expected", "attempts"]].to_numpy().tolist() == [["complete", 4, 0]] * 2
-    assert receiving.outcomes(scene.move(COHORT[:2])[0]) == ["resumed"] * 2
+    for _ in range(2):
+        counted, _ = scene.move(COHORT[:2])
+        assert receiving.values(counted, "outcome", "expected", "attempts", "resumed") == [["complete", 4, 0, True]] * 2
+
+
+@dataclass(frozen=True)
+class _Refusing(FindFault):
+    levels: tuple[str, ...]
+    seen: list[str] = field(default_factory=list)
+
+    def on_request(self, request: Request) -> None:
+        self.seen.append(request.level)
+        if request.level in self.levels:
+            raise Refuse(0xA900, "no")
+
+
+@dataclass(frozen=True)
+class _Leaving(_Refusing):
+    def on_request(self, request: Request) -> None:
+        if request.level in self.levels:
+            raise Abort
+
+
+@pytest.mark.parametrize(
+    ("fault", "verify", "expected", "attempts", "advice"),
+    [
+        pytest.param(_Refusing(("IMAGE",)), "auto", 4, 0, None, id="it counts"),
+        pytest.param(_Refusing(("STUDY", "SERIES", "IMAGE")), "auto", None, 0, "is not known", id="no answer"),
+        pytest.param(_Refusing(("IMAGE",)), "instances", None, 0, "is not known", id="no list"),
+        pytest.param(_Leaving(("STUDY", "SERIES", "IMAGE")), "auto", None, 1, "is not known", id="it may come back"),
+    ],
+)
+def test_what_cannot_be_counted_is_not_moved_once_more(
+    tmp_path: Path, fault: _Refusing, verify: str, expected: int | None, attempts: int, advice: str | None
+) -> None:
+    with (
+        receiving.receiver(tmp_path / "images") as receiver,
+        receiving.pacs(receiver, fault, source=SOURCE) as pacs,
+    ):
+        scene = Scene(receiver, pacs)
+        scene.move(COHORT[["StudyInstanceUID"]][:1], verify="arrivals")
+        fault.seen.clear()
+        warns = nullcontext() if expected else pytest.warns(dm.errors.VerificationWarning, match="1 of 1 rows")
+        with warns:
+            second, _ = scene.move(COHORT[["StudyInstanceUID"]][:1], verify=verify)
+    assert receiving.row(second, "outcome", "expected", "attempts") == ("complete", expected, attempts)
+    assert (advice or "An earlier run completed it") in str(second["advice"][0])
+    if expected:
+        assert fault.seen == ["STUDY"]
+
+
+def test_only_what_was_not_counted_and_is_missing_is_moved(tmp_path: Path) -> None:
+    whole = list(SOURCE.instances_of_all())[:4]
+    archive, table = Archive(whole[:3]), COHORT[["StudyInstanceUID"]][:1]
+    with (
+        receiving.receiver(tmp_path / "images") as receiver,
+        receiving.pacs(receiver, source=archive) as pacs,
+    ):
+        scene = Scene(receiver, pacs)
+        assert scene.move(table, verify="arrivals")[0]["received"].tolist() == [3]
+        vars(archive).update(vars(Archive(whole)))
+        planned = dm.plan(table, pacs, receiver, progress=False)
+        assert receiving.row(planned, "action", "on_disk", "expected") == ("move", 3, 4)
+        second, _ = scene.move(table)
+    assert receiving.row(second, "outcome", "expected", "completed", "resumed") == ("complete", 4, 1, False)
 
 
 OWNER = next(SOURCE.instances_of_all().__iter__())

@@ -192,7 +192,7 @@ def _check_limits(limits: object) -> None:
         raise ValueError(message)  # noqa: TRY004 (as every other argument that is not what it should be)
     for name, value in asdict(limits).items():
         if not (is_number(value) and 0 < value < float("inf")):
-            message = f"limits: {name}={value!r}: a number above 0"
+            message = f"limits: {name}={value!r}: a number above 0, and not infinite"
             raise ValueError(message)
 
 

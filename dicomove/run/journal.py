@@ -31,7 +31,7 @@ from dicomove.run.rows import RowResults
 from dicomove.run.settings import RunSettings, destinations_as_text
 from dicomove.run.table.cells import RowCells
 from dicomove.run.table.patients import Named
-from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
+from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, PreviousResult, RunRecord, Stored, cohort_sha256
 
 #: Rows that end within so many seconds are made durable together.
 _TOGETHER_S: Final = 0.3
@@ -41,13 +41,12 @@ logger = logging.getLogger("dicomove")
 
 
 @in_bulk()
-def completed(journal: Journal, keys: Collection[Key], *, counted: bool = False) -> dict[Key, tuple[Row, datetime]]:
-    """Return the rows that an earlier run completed, and when; with `counted` only those whose number was known."""
-    found = ((key, one) for key, one in journal.earlier(keys).items() if one.is_counted or not counted)
-    return {key: (earlier.row, earlier.at) for key, earlier in found if earlier.row.outcome == "complete"}
+def completed(journal: Journal, keys: Collection[Key]) -> dict[Key, PreviousResult]:
+    """Return the rows that an earlier run completed."""
+    return {key: earlier for key, earlier in journal.earlier(keys).items() if earlier.row.outcome == "complete"}
 
 
-def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, Row]:
+def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, PreviousResult]:
     """Return the rows that an earlier run completed, if what it stored is still on disk.
 
     Parameters
@@ -59,16 +58,13 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     settings
         With receivers, the files on disk are checked: their sizes, and with ``verify="hash"`` their bytes.
     """
-    earlier = completed(journal, keys, counted=bool(settings.receivers) and settings.verify != "arrivals")
+    earlier = completed(journal, keys)
     if not settings.receivers:
-        with in_bulk():
-            return {key: resumed(*found) for key, found in earlier.items()}
+        return earlier
     stored = journal.instances(list(earlier))
     folders = [receiver.folder for receiver in settings.receivers]
     there = _there(stored, folders, settings.verify)
-    return {
-        key: resumed(*found) for key, found in earlier.items() if key in there and len(stored[key]) == found[0].received
-    }
+    return {key: found for key, found in earlier.items() if key in there and len(stored[key]) == found.row.received}
 
 
 def renamed(
@@ -161,34 +157,38 @@ def not_completed(
     if settings.archive:  # the archive is asked about each row when its turn comes
         earlier = completed(journal, keys)
         return [replace(task, earlier=_to_compare(earlier.get(task.key))) for task in tasks]
-    done = still_on_disk(journal, keys, settings)
+    there = still_on_disk(journal, keys, settings)
+    with in_bulk():
+        done = {key: resumed(one.row, one.at) for key, one in there.items()}
     asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
     anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
     anew |= {task.key for task in asked_anew if not was_compared(done[task.key].advice)}
     more = grown(
         journal, done, {task.key: (task.identifier.level, task.expected) for task in tasks if task.key in done}
     )
-    anew |= more
+    counts = bool(settings.receivers) and settings.verify != "arrivals"
+    uncounted = {key for key, one in there.items() if counts and not one.is_counted}
+    anew |= more | uncounted
     for task in tasks:
         if task.key in done and task.key not in anew:
             results.set_row(task, done[task.key])
     left = [task for task in tasks if task.key not in done or task.key in anew]
     begun = journal.known([task.key for task in left])
-    earlier = {} if settings.receivers else completed(journal, anew - more)
+    compared = (uncounted if settings.receivers else anew) - more
     return [
         changed(
             task,
             # An earlier table may have named one patient only: then its key had no claims.
             look_first=task.look_first or task.key in begun or bool(task.identifier.claims),
-            earlier=_to_compare(earlier.get(task.key)),
+            earlier=_to_compare(there[task.key]) if task.key in compared else None,
         )
         for task in left
     ]
 
 
-def _to_compare(earlier: tuple[Row, datetime] | None) -> tuple[Row, datetime] | None:
+def _to_compare(earlier: PreviousResult | None) -> tuple[Row, datetime] | None:
     """Return the result of an earlier run for a row that is compared with the PACS now."""
-    return earlier and (earlier[0]._replace(advice=as_compared(earlier[0].advice)), earlier[1])
+    return None if earlier is None else (earlier.row._replace(advice=as_compared(earlier.row.advice)), earlier.at)
 
 
 class JournalWriter:

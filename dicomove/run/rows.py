@@ -146,7 +146,7 @@ class RowResults:
         if isinstance(end, Moved | OnDisk):
             self._name_others(task, end.others)
         moved = end if isinstance(end, Moved) else None
-        self._count(task, moved)
+        self._count(task, end)
         self._note_uncounted(task, end)
         if moved and surplus(moved.result.evidence):
             self._surplus[task.first] = len(task.positions)
@@ -294,8 +294,9 @@ class RowResults:
         elif isinstance(end, Moved | OnDisk):
             self._uncounted.pop(task.first, None)
 
-    def _count(self, task: Task, moved: Moved | None) -> None:
-        if moved and moved.is_unverified:
+    def _count(self, task: Task, end: AttemptEnd) -> None:
+        is_unverified = isinstance(end, Moved) and end.is_unverified
+        if is_unverified or (isinstance(end, OnDisk) and task.receiver is not None and end.row.expected is None):
             self._unverified[task.first] = len(task.positions)
         else:
             self._unverified.pop(task.first, None)

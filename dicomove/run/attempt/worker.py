@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -11,7 +12,7 @@ from dicomove.dimse import MoveResult, MoveScu, ReusableAssociation
 from dicomove.errors import ReceiverError
 from dicomove.interpreter import changed
 from dicomove.logs import log_exception
-from dicomove.outcome import Unverified, sentences
+from dicomove.outcome import Evidence, Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
 from dicomove.results import Row, on_disk_already, resumed, still_there
@@ -105,7 +106,7 @@ class MoveWorker:
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
         try:
-            if task.earlier and not self._archive:
+            if task.earlier and task.receiver is None and not self._archive:
                 return _done(resumed(*task.earlier), task)
             if task.brought and task.receiver is None and not self._archive:
                 return _done(task.brought, task)
@@ -266,6 +267,8 @@ class MoveWorker:
         held = at_receiver.held(read=self._settings.verify == "hash")
         if not held:
             return None
+        if task.earlier:
+            return self._count(task.earlier, task, held, at_receiver)
         at = datetime.now(UTC)
         listed = self._inventory.whole_list(task.identifier, task.expected)
         if not listed or len(listed) < (task.expected or 0):
@@ -277,6 +280,25 @@ class MoveWorker:
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(received, len(task.patients), task.other_person))
         return OnDisk(row._replace(advice=advice), received, task.other_person)
+
+    def _count(
+        self, earlier: tuple[Row, datetime], task: Task, held: Mapping[str, int], at_receiver: RowAtReceiver
+    ) -> OnDisk | Listed | None:
+        """Do as `_look` for a row that an earlier run completed without a number, and which is still on disk.
+
+        Another C-MOVE would tell no more than that run if the PACS does not answer C-FIND.
+        """
+        found, listed = self._inventory.expected(Evidence(), task.identifier, task.expected, held)
+        missing = {uid: series for uid, series in (listed or {}).items() if uid not in held}
+        why, unanswered = found.unverified, self._inventory.unanswered
+        is_away = why and why.may_pass and unanswered is not None and unanswered.status is None
+        if missing:
+            return missing if len(missing) < len(listed or {}) else None
+        if found.missing or is_away or self._channel.stop.is_set():
+            return None
+        row = resumed(*earlier)._replace(expected=found.expected, missing=found.missing)
+        row = row._replace(advice=sentences(row.advice or "", why.why if why else ""))
+        return _done(row, task, at_receiver.await_arrivals(0, 0))
 
 
 def _still_missing(missing: Listed | None, at_receiver: RowAtReceiver | None) -> Listed | None:
@@ -295,10 +317,11 @@ def _defect(error: Exception, attempt: AttemptMoves | None) -> Lost:
     return Lost("", "internal_error", sent=attempt.sent, moves=tuple(attempt.moves))
 
 
-def _done(row: Row, task: Task) -> OnDisk:
-    """Return the end of a row that was brought before to a destination that does not answer C-FIND."""
-    advice = sentences(row.advice or "", *remarks_on(ReceivedRow(), len(task.patients), task.other_person))
-    return OnDisk(row._replace(advice=advice or None), ReceivedRow(), task.other_person)
+def _done(row: Row, task: Task, received: ReceivedRow | None = None) -> OnDisk:
+    """Return the end of a row that was brought before, and needs no C-MOVE."""
+    received = received or ReceivedRow()
+    advice = sentences(row.advice or "", *remarks_on(received, len(task.patients), task.other_person))
+    return OnDisk(row._replace(advice=advice or None), received, task.other_person)
 
 
 def _with_longer_limit(pacs: Pacs) -> Pacs:
