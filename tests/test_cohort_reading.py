@@ -92,6 +92,7 @@ def test_every_identifier_stays_as_it_was_written(tmp_path: Path) -> None:
         ("a.csv", "accession,arm\rA1,x\r"),
         ("a.csv", "accession,arm\x85A1,x\x85"),  # of a mainframe
         ("a.csv", b"accession,arm\x85A1,x\x85"),
+        ("a.csv", b"# \xe9t\xe9\r\naccession,arm\r\nA1,x\r\n\x1a\0"),  # of DOS
     ],
 )
 @pytest.mark.filterwarnings("ignore:the file is not encoded in UTF-8")

@@ -96,16 +96,17 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
     marked = next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), None)
     unmarked = None if marked or not is_utf_8 else _utf_16_without_mark(raw)
     found = marked or unmarked or encoding
+    padding = "\x1a\0"  # old programs end a file with Ctrl-Z, or fill its last block with NULs
     said = f"the file does not name its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
     try:
-        # Old programs end a file with Ctrl-Z, or fill its last block with NULs.
-        return raw.decode(found).removeprefix("\ufeff").rstrip("\x1a\0"), [said] if unmarked else []
+        return raw.decode(found).removeprefix("\ufeff").rstrip(padding), [said] if unmarked else []
     except (UnicodeError, ValueError):
         if found != encoding or not is_utf_8:
             msg = f"the file is not encoded in {found}, or is incomplete"
             raise CohortError(msg) from None
     decoded, fallback = _decode_western(raw)
-    return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
+    told = f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"
+    return decoded.rstrip(padding), [told]
 
 
 def _with_line_feeds(decoded: str) -> str:
