@@ -75,6 +75,19 @@ def searched_again(cohort: pd.DataFrame, results: pd.DataFrame) -> list[bool]:
     return [not lacking.isdisjoint(str(cell).split(", ")) for cell in _cells(results, "asked_by")]
 
 
+def asked_before(table: pd.DataFrame, rows: Sequence[bool]) -> set[str]:
+    """Return the keys by which `find` has asked for some rows of a table.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"asked_by": ["PatientID, AccessionNumber", "StudyDate"]})
+    >>> sorted(asked_before(found, [True, False]))
+    ['AccessionNumber', 'PatientID']
+    """
+    asked = (str(cell) for cell, is_wanted in zip(_cells(table, "asked_by"), rows, strict=False) if is_wanted)
+    return {name for text in asked for name in text.split(", ") if name in VRS}
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     """A key of the cohort, with the columns of the results that have its cells.

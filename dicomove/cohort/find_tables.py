@@ -22,7 +22,6 @@ from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     LEVELS,
     UNIQUE_KEYS,
-    VRS,
     Level,
     QueryModel,
     is_found,
@@ -100,20 +99,6 @@ def found_rows(table: pd.DataFrame) -> list[bool]:
     return [not is_blank(cell) for cell in table.iloc[:, places["matches"]].tolist()]
 
 
-def asked_before(table: pd.DataFrame, rows: Sequence[bool]) -> set[str]:
-    """Return the keys by which `find` has asked for some rows of a table.
-
-    Examples
-    --------
-    >>> found = pd.DataFrame({"asked_by": ["PatientID, AccessionNumber", "StudyDate"]})
-    >>> sorted(asked_before(found, [True, False]))
-    ['AccessionNumber', 'PatientID']
-    """
-    cells = [table.iloc[:, place].tolist() for place in places_of(table, "asked_by")[:1]]
-    asked = (str(cell) for column in cells for cell, is_wanted in zip(column, rows, strict=True) if is_wanted)
-    return {name for text in asked for name in text.split(", ") if name in VRS}
-
-
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or if that is unknown.
 
@@ -187,14 +172,17 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     for position, label in enumerate(cohort.index):
         places.setdefault(_written(label), []).append(position)
     candidates = [places.get(_written(label), []) for label in results.iloc[:, place].tolist()]
-    again = _SEARCHED_AGAIN if any(searched_again(cohort, results)) else ""
     if [] in candidates and not _is_part(cohort, results, candidates):
-        raise CohortError(_OTHER.format(row=candidates.index([])) + again)
+        raise _not_of(cohort, results, _OTHER.format(row=candidates.index([])))
     alone = [found[0] if len(found) == 1 else -1 for found in candidates]
     if other := asked_otherwise(cohort, results, alone):
         row, key = other
-        raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]) + again)
+        raise _not_of(cohort, results, _ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]))
     return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
+
+
+def _not_of(cohort: pd.DataFrame, results: pd.DataFrame, message: str) -> CohortError:
+    return CohortError(message + (_SEARCHED_AGAIN if any(searched_again(cohort, results)) else ""))
 
 
 def exchanged_labels(cohort: pd.DataFrame, results: pd.DataFrame, positions: Sequence[Sequence[int]]) -> str | None:

@@ -9,8 +9,9 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
+from dicomove.cohort.asked_cells import asked_before
 from dicomove.cohort.changes import changed_rows, digest_level
-from dicomove.cohort.find_tables import asked_before, found_rows, unmatched_rows
+from dicomove.cohort.find_tables import found_rows, unmatched_rows
 from dicomove.cohort.key_values import criterion, has_wildcard
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
